@@ -1,0 +1,19 @@
+//! Every type that crosses a wire in Dead Streaming: ids, HTTP bodies, control messages, the media message header, tickets,
+//! error codes and limits. Pure: no sockets, no clock, no runtime. TypeScript is generated from here (`ui/src/protocol`).
+
+pub mod control;
+pub mod error;
+pub mod http;
+pub mod ids;
+pub mod limits;
+pub mod media_message;
+pub mod ticket;
+pub mod track;
+
+pub use error::ErrorCode;
+pub use ids::{BroadcastKey, BroadcastKeyHash, RelayName, StreamId, Title, TrackNumber};
+pub use media_message::{MediaHeader, MediaKind};
+pub use track::{TrackInfo, TrackKind};
+
+/// Version of the control messages and of the media header, named in the first message of every connection.
+pub const PROTOCOL_VERSION: u16 = 1;

@@ -1,0 +1,67 @@
+//! Every bound that both ends of a wire must agree on, each with its reason.
+
+use std::time::Duration;
+
+/// Longest title, in characters: fits two lines of a list on a phone.
+pub const TITLE_CHARS_MAX: usize = 120;
+
+/// Longest relay name, in characters: one DNS label (RFC 1035 2.3.4), so that a name can be a host name.
+pub const RELAY_NAME_CHARS_MAX: usize = 63;
+
+/// Longest public URL of a relay, in bytes.
+pub const RELAY_URL_BYTES_MAX: usize = 512;
+
+/// Largest HTTP request body the directory reads: a heartbeat of a relay with every stream it may carry fits.
+pub const HTTP_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest WebSocket message: a 4K key frame at high quality stays below 2 MiB.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Largest control (text) message: tickets and track lists are far below.
+pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
+
+/// Most tracks of one stream: a screen, a camera, sounds and a few renditions.
+pub const TRACKS_MAX: usize = 8;
+
+/// Longest codec string of a track (RFC 6381), in bytes.
+pub const CODEC_BYTES_MAX: usize = 64;
+
+/// How long a fresh connection may take to say who it is: a slow mobile round trip with a retransmission or two.
+pub const FIRST_MESSAGE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How often each side of a quiet connection shows that it lives. Relays also send `viewers` to viewers this often, because a
+/// browser page can't see WebSocket pings.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A peer that was silent for this long is taken for dead: three lost keep-alives.
+pub const SILENCE_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// Default bytes of media a relay holds for one stream: 10 s at 12 Mbit/s.
+pub const WINDOW_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
+
+/// A viewer further behind the live edge than this jumps to the newest key frame as soon as there is one ahead of it.
+pub const VIEWER_BEHIND_TIME_MAX: Duration = Duration::from_millis(1500);
+
+/// How long a stream outlives its broadcaster's connection: a Wi-Fi change or a failover, not a coffee break.
+pub const BROADCASTER_AWAY_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a created stream may stay without media before the directory forgets it.
+pub const STREAM_START_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How often a relay reports to the directory.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A relay that was not heard of for this long holds its name no longer and gets no work.
+pub const RELAY_SILENCE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a ticket is good for: a viewer's page that retries for some minutes needs no new one.
+pub const TICKET_TIME: Duration = Duration::from_secs(600);
+
+/// How far ahead or behind a ticket's issuer's clock may be.
+pub const TICKET_CLOCK_SKEW_MAX: Duration = Duration::from_secs(30);
+
+/// Most relays named by a ticket or an assignment.
+pub const TICKET_RELAYS_MAX: usize = 8;
+
+/// Longest time between key frames of a picture track: what a late joiner waits for at most, and what a relay must hold.
+pub const KEY_FRAME_INTERVAL: Duration = Duration::from_secs(2);
