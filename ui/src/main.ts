@@ -1,0 +1,6 @@
+// Starts the page or the window.
+import { mount } from "svelte";
+import App from "./App.svelte";
+
+const target = document.getElementById("app");
+if (target) mount(App, { target });
