@@ -1,0 +1,67 @@
+//! What a person sees of a running broadcast.
+
+use protocol::{RelayName, StreamId};
+use serde::Serialize;
+use ts_rs::TS;
+use url::Url;
+
+/// How a broadcast is doing. It is live only while the relay confirms that chunks arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "snake_case")]
+#[ts(export)]
+pub enum BroadcastState {
+    /// Capture and encoder start up.
+    Starting,
+    /// The first connection to a relay is being made, or has not confirmed any chunk yet.
+    Connecting,
+    /// Chunks arrive at the relay.
+    Live,
+    /// Connected, but nothing has arrived at the relay for a moment.
+    Stalled,
+    /// The connection broke and another is being made.
+    Reconnecting,
+    /// Over: stopped, or failed for good. Nothing follows.
+    Ended,
+}
+
+/// A broadcast at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+#[ts(export)]
+pub struct BroadcastStatus {
+    /// How it is doing.
+    pub state: BroadcastState,
+    /// The same in a sentence for people, with the reason when something is wrong.
+    pub sentence: String,
+    /// The broadcast ended because of a failure; `sentence` says which.
+    pub failed: bool,
+    /// Names the stream.
+    pub stream: StreamId,
+    /// The page to watch it.
+    #[ts(type = "string")]
+    pub watch_link: Url,
+    /// When the first chunk was confirmed, in milliseconds since the Unix epoch by this machine's clock; `None` until then.
+    #[ts(type = "number | null")]
+    pub started_at_ms: Option<u64>,
+    /// Viewers on the relay.
+    pub viewers: u32,
+    /// What the relay took in over the last seconds, in kbit/s.
+    pub bitrate_kbit_s: u32,
+    /// Frames per second that leave the encoder; a still screen has few.
+    pub frame_rate: f32,
+    /// Picture width in pixels; 0 until the first frame.
+    pub width: u32,
+    /// Picture height in pixels; 0 until the first frame.
+    pub height: u32,
+    /// Frames that were encoded but not sent because the connection was too slow or broken.
+    #[ts(type = "number")]
+    pub dropped_frames: u64,
+    /// Segments that lost frames that way.
+    #[ts(type = "number")]
+    pub dropped_segments: u64,
+    /// ffmpeg's name of the encoder in use.
+    pub encoder: String,
+    /// Whether the stream has sound.
+    pub sound: bool,
+    /// The relay it is sent to.
+    pub relay: Option<RelayName>,
+}
