@@ -28,6 +28,5 @@ COPY --from=build /out/ /usr/local/bin/
 USER dead-streaming
 WORKDIR /data
 VOLUME /data
-ENV DATA_DIR=/data
 EXPOSE 5000 5001 5002
 CMD ["directory"]
