@@ -1,1 +1,105 @@
-//! directory.
+//! The directory: the control plane. Knows streams and relays, assigns the one to the other, tells the open lists, and serves
+//! the pages. Never touches media.
+
+mod app;
+pub mod config;
+mod connections;
+mod extract;
+mod failure;
+pub mod metrics;
+pub mod registry;
+mod routes;
+mod ticket_key;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Result;
+use protocol::ticket::TicketSigner;
+use service::{Clock, Lifecycle, internal_listener, listener};
+use tokio::{
+    net::TcpListener,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::info;
+
+use self::{app::App, registry::Registry};
+pub use self::{config::Config, metrics::Metrics};
+
+/// How often the registry is told that time passes: a silent relay or an ended stream is noticed this late at most.
+const TICK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A directory that listens, but does not answer yet.
+pub struct Directory {
+    config: Config,
+    clock: Clock,
+    signer: TicketSigner,
+    public: TcpListener,
+    internal: TcpListener,
+}
+
+impl Directory {
+    /// Checks the configuration, reads or makes the ticket key, and listens.
+    ///
+    /// # Errors
+    /// A sentence that says what to change.
+    pub async fn bind(config: Config) -> Result<Self> {
+        config.check()?;
+        let signer = ticket_key::load_or_make(&config.data_dir)?;
+        let public = listener::listen(config.listen, "--listen").await?;
+        let internal = listener::listen(config.internal_listen, "--internal-listen").await?;
+        Ok(Self { config, clock: Clock::system(), signer, public, internal })
+    }
+
+    /// The same directory with another clock, for tests.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Where the pages and the API are.
+    ///
+    /// # Errors
+    /// When the system won't tell.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        listener::local_addr(&self.public)
+    }
+
+    /// Where health and metrics are.
+    ///
+    /// # Errors
+    /// When the system won't tell.
+    pub fn internal_addr(&self) -> Result<SocketAddr> {
+        listener::local_addr(&self.internal)
+    }
+
+    /// Serves until `life` is asked to stop, then ends within the grace.
+    ///
+    /// # Errors
+    /// When the addresses can't be told.
+    pub async fn run(self, life: Lifecycle) -> Result<()> {
+        info!(listen = %self.local_addr()?, internal_listen = %self.internal_addr()?, "the directory is up");
+        let Self { config, clock, signer, public, internal } = self;
+        let metrics = Metrics::default();
+        let mut exposed = prometheus_client::registry::Registry::default();
+        metrics.register(&mut exposed);
+        internal_listener::serve(internal, exposed, Arc::new(|| Ok(())), &life);
+
+        let grace = config.grace();
+        let registry = Registry::new(config.streams_max);
+        let app = App::new(registry, clock, signer, config.join_secret, metrics, life.clone());
+        life.spawn(keep_time(app.clone()));
+        life.spawn(connections::serve(public, routes::router(app), life.clone()));
+        life.ended(grace).await;
+        info!("the directory has ended");
+        Ok(())
+    }
+}
+
+async fn keep_time(app: App) {
+    let stopping = app.life().stopping();
+    let mut ticks = interval(TICK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+        app.tick();
+    }
+}

@@ -62,6 +62,8 @@ error_codes! {
     RelayUnknown = "relay_unknown", 404, 1008;
     /// The server carries as many streams as it may.
     TooManyStreams = "too_many_streams", 503, 1013;
+    /// The directory has as many relays as it takes.
+    TooManyRelays = "too_many_relays", 503, 1013;
     /// The relay serves as many viewers as it may.
     TooManyViewers = "too_many_viewers", 503, 1013;
     /// The stream has more tracks than it may.

@@ -1,0 +1,151 @@
+//! What every call works with: the registry behind its lock, the clock, the keys, and the channel to the open lists.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::rand;
+use protocol::{
+    RelayName, StreamId,
+    http::{Assignment, ListEvent},
+    ticket::{Action, Grant, TicketSigner},
+};
+use service::{Clock, Lifecycle};
+use tokio::sync::{Semaphore, broadcast};
+use tracing::{error, warn};
+
+use crate::{
+    config::JoinSecret,
+    failure::Failure,
+    metrics::Metrics,
+    registry::{Place, Registry},
+};
+
+/// Changes of the list that a slow reader may be behind; past them it gets the whole list anew.
+const CHANGES_BEHIND_MAX: usize = 256;
+
+/// Most open event streams: each holds a connection.
+const EVENT_READERS_MAX: usize = 4096;
+
+/// The directory's state. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+struct Inner {
+    registry: Mutex<Registry>,
+    clock: Clock,
+    signer: TicketSigner,
+    join_secret: JoinSecret,
+    changes: broadcast::Sender<Arc<str>>,
+    readers: Arc<Semaphore>,
+    metrics: Metrics,
+    life: Lifecycle,
+}
+
+impl App {
+    pub(crate) fn new(
+        registry: Registry,
+        clock: Clock,
+        signer: TicketSigner,
+        join_secret: JoinSecret,
+        metrics: Metrics,
+        life: Lifecycle,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            registry: Mutex::new(registry),
+            clock,
+            signer,
+            join_secret,
+            changes: broadcast::Sender::new(CHANGES_BEHIND_MAX),
+            readers: Arc::new(Semaphore::new(EVENT_READERS_MAX)),
+            metrics,
+            life,
+        }))
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn life(&self) -> &Lifecycle {
+        &self.0.life
+    }
+
+    pub(crate) fn join_secret(&self) -> &JoinSecret {
+        &self.0.join_secret
+    }
+
+    pub(crate) fn ticket_key(&self) -> String {
+        self.0.signer.public_key()
+    }
+
+    pub(crate) fn readers(&self) -> &Arc<Semaphore> {
+        &self.0.readers
+    }
+
+    /// Lets `work` use the registry at this moment, then tells the open lists what changed.
+    pub(crate) fn registry<T>(&self, work: impl FnOnce(&mut Registry, u64) -> T) -> T {
+        // A panic of one call must not end all others: the registry is left as that call left it.
+        let mut registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = work(&mut registry, self.0.clock.now_us());
+        for change in registry.take_changes() {
+            self.tell(&change);
+        }
+        result
+    }
+
+    /// The whole list, and the changes from then on.
+    pub(crate) fn follow(&self) -> (ListEvent, broadcast::Receiver<Arc<str>>) {
+        // Within the registry's lock, so that no change falls between the two.
+        self.registry(|registry, _| (ListEvent::Streams { streams: registry.list() }, self.0.changes.subscribe()))
+    }
+
+    /// What the passing of time brings.
+    pub(crate) fn tick(&self) {
+        let (counts, lost) = self.registry(|registry, now_us| {
+            registry.tick(now_us);
+            (registry.counts(now_us), registry.take_lost())
+        });
+        for relay in lost {
+            self.0.metrics.relays_lost.inc();
+            warn!(relay = %relay, "a relay was silent for too long and lost its name");
+        }
+        self.0.metrics.set_counts(&counts);
+        let open = EVENT_READERS_MAX.saturating_sub(self.0.readers.available_permits());
+        self.0.metrics.event_readers.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// The way to a place: its relays and a ticket that names them all.
+    pub(crate) fn assignment(&self, stream: StreamId, action: Action, place: Place) -> Result<Assignment, Failure> {
+        let names: Vec<RelayName> = place.relays.iter().map(|relay| relay.name.clone()).collect();
+        let grant = Grant::new(stream, action, place.epoch, names, self.0.clock.now_s());
+        let ticket = self.0.signer.sign(&grant).map_err(|error| {
+            error!(%error, "a ticket could not be signed");
+            Failure::internal()
+        })?;
+        Ok(Assignment { relays: place.relays, ticket, epoch: place.epoch })
+    }
+
+    fn tell(&self, change: &ListEvent) {
+        if self.0.changes.receiver_count() == 0 {
+            return;
+        }
+        match serde_json::to_string(change) {
+            // Nobody listens any more: nobody misses it.
+            Ok(text) => drop(self.0.changes.send(text.into())),
+            Err(error) => error!(%error, "a change of the list could not be written"),
+        }
+    }
+}
+
+/// Random bytes of the system, for keys and tokens.
+pub(crate) fn random() -> Result<[u8; 32], Failure> {
+    let mut bytes = [0; 32];
+    rand::fill(&mut bytes).map_err(|_| {
+        error!("the system has no randomness to give");
+        Failure::internal()
+    })?;
+    Ok(bytes)
+}

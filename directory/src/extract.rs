@@ -1,0 +1,116 @@
+//! What calls take out of a request, with every refusal as a [`Failure`].
+
+use axum::{
+    Json,
+    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Request, rejection::JsonRejection},
+    http::{HeaderMap, header, request::Parts},
+};
+use protocol::{ErrorCode, RelayName, StreamId, ids::InvalidName, limits::HTTP_BODY_BYTES_MAX};
+use serde::de::DeserializeOwned;
+use subtle::ConstantTimeEq as _;
+
+use crate::{config::JoinSecret, failure::Failure};
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        match <Json<T> as FromRequest<S>>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(refusal(&rejection)),
+        }
+    }
+}
+
+/// No body at all stands for none; anything else must be JSON.
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Failure> {
+        if !request.headers().contains_key(header::CONTENT_TYPE) && !has_body(request.headers()) {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+    }
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    length.is_some_and(|length| length != "0") || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+fn refusal(rejection: &JsonRejection) -> Failure {
+    match rejection {
+        JsonRejection::MissingJsonContentType(_) => Failure::new(
+            ErrorCode::UnsupportedMediaType,
+            "the body must be JSON, and the header `Content-Type: application/json` must say so",
+        ),
+        other if other.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => {
+            Failure::new(ErrorCode::TooLarge, format!("the body has more than {HTTP_BODY_BYTES_MAX} bytes"))
+        }
+        other => Failure::new(ErrorCode::InvalidRequest, other.body_text()),
+    }
+}
+
+/// The `{id}` of a path.
+pub(crate) struct Id(pub(crate) StreamId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        segment(parts, state, InvalidName::StreamId).await.map(Self)
+    }
+}
+
+/// The `{name}` of a path.
+pub(crate) struct Name(pub(crate) RelayName);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        segment(parts, state, InvalidName::RelayName).await.map(Self)
+    }
+}
+
+/// The path's one variable part.
+async fn segment<T, S>(parts: &mut Parts, state: &S, otherwise: InvalidName) -> Result<T, Failure>
+where
+    T: std::str::FromStr<Err = InvalidName>,
+    S: Send + Sync,
+{
+    let text = Path::<String>::from_request_parts(parts, state).await;
+    let parsed = text.map_err(|_| otherwise).and_then(|Path(text)| text.parse());
+    parsed.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))
+}
+
+/// The secret, key or token of `Authorization: Bearer ...` (RFC 6750 2.1).
+pub(crate) struct Bearer(String);
+
+impl Bearer {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the join secret, in constant time.
+    pub(crate) fn is(&self, secret: &JoinSecret) -> bool {
+        self.0.as_bytes().ct_eq(secret.expose().as_bytes()).into()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Bearer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let (scheme, secret) = value.and_then(|value| value.split_once(' ')).unwrap_or_default();
+        if !scheme.eq_ignore_ascii_case("bearer") || secret.trim().is_empty() {
+            return Err(Failure::unauthorized("this call needs the header `Authorization: Bearer ...`"));
+        }
+        Ok(Self(secret.trim().to_owned()))
+    }
+}

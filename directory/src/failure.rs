@@ -1,0 +1,96 @@
+//! The one error of every call: a stable code and a sentence, as JSON.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use protocol::{ErrorCode, http::ApiError};
+
+use crate::registry::{HeartbeatError, InvalidJoining, PlaceError, RegisterError};
+
+/// Seconds after which a client may try a call again that had no place.
+const RETRY_AFTER_S: &str = "1";
+
+/// Why a call was refused.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: ErrorCode,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub(crate) fn unauthorized(message: &str) -> Self {
+        Self::new(ErrorCode::Unauthorized, message)
+    }
+
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new(ErrorCode::Internal, "the directory failed; its log says why")
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(ApiError { code: self.code, message: self.message })).into_response();
+        let hint = match status {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER_S)),
+            _ => None,
+        };
+        if let Some((name, value)) = hint {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+impl From<PlaceError> for Failure {
+    fn from(error: PlaceError) -> Self {
+        let code = match error {
+            PlaceError::NoRelay => ErrorCode::NoRelay,
+            PlaceError::TooManyStreams => ErrorCode::TooManyStreams,
+            PlaceError::NotFound => ErrorCode::StreamNotFound,
+            PlaceError::Unauthorized => ErrorCode::Unauthorized,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<HeartbeatError> for Failure {
+    fn from(error: HeartbeatError) -> Self {
+        let code = match error {
+            HeartbeatError::Unknown => ErrorCode::RelayUnknown,
+            HeartbeatError::Unauthorized => ErrorCode::Unauthorized,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<RegisterError> for Failure {
+    fn from(error: RegisterError) -> Self {
+        let code = match error {
+            RegisterError::NameTaken(_) => ErrorCode::RelayNameTaken,
+            RegisterError::Full => ErrorCode::TooManyRelays,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<InvalidJoining> for Failure {
+    fn from(error: InvalidJoining) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}

@@ -1,0 +1,93 @@
+//! What operators see of the directory at `/metrics`.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use crate::registry::Counts;
+
+/// The state of some streams.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct State {
+    /// `starting`, `live` or `interrupted`.
+    pub state: &'static str,
+}
+
+/// The health of some relays.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Health {
+    /// `ready`, `late` or `full`.
+    pub health: &'static str,
+}
+
+/// What was asked and how it was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Request {
+    /// The route's pattern, `page` for pages and assets; never what a client made up.
+    pub route: String,
+    /// The HTTP method; `other` for those that no route has.
+    pub method: &'static str,
+    /// The HTTP status.
+    pub code: u16,
+}
+
+/// Why a relay was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Refusal {
+    /// The error code of the answer.
+    pub reason: &'static str,
+}
+
+/// The directory's metrics. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// Streams by state.
+    pub streams: Family<State, Gauge>,
+    /// Relays by health.
+    pub relays: Family<Health, Gauge>,
+    /// Viewers over all relays, as they told last.
+    pub viewers: Gauge<u64, AtomicU64>,
+    /// Open event streams of the list.
+    pub event_readers: Gauge,
+    /// Streams made since the start.
+    pub streams_created: Counter,
+    /// Relays that lost their names by silence since the start.
+    pub relays_lost: Counter,
+    /// Requests answered since the start.
+    pub requests: Family<Request, Counter>,
+    /// Registrations refused since the start.
+    pub refused_registrations: Family<Refusal, Counter>,
+}
+
+impl Metrics {
+    /// Makes the metrics known to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        let directory = registry.sub_registry_with_prefix("directory");
+        directory.register("streams", "Streams by state", self.streams.clone());
+        directory.register("relays", "Relays that hold a name, by health", self.relays.clone());
+        directory.register("viewers", "Viewers over all relays", self.viewers.clone());
+        directory.register("event_readers", "Open event streams of the list", self.event_readers.clone());
+        directory.register("streams_created", "Streams made", self.streams_created.clone());
+        directory.register("relays_lost", "Relays lost by silence", self.relays_lost.clone());
+        directory.register("requests", "Requests answered, by route, method and status", self.requests.clone());
+        directory.register("refused_registrations", "Relays refused, by reason", self.refused_registrations.clone());
+    }
+
+    /// Takes over how much there is of everything.
+    pub(crate) fn set_counts(&self, counts: &Counts) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for (state, streams) in
+            [("starting", counts.starting), ("live", counts.live), ("interrupted", counts.interrupted)]
+        {
+            self.streams.get_or_create(&State { state }).set(count(streams));
+        }
+        for (health, relays) in [("ready", counts.ready), ("late", counts.late), ("full", counts.full)] {
+            self.relays.get_or_create(&Health { health }).set(count(relays));
+        }
+        self.viewers.set(counts.viewers);
+    }
+}

@@ -1,0 +1,294 @@
+//! What the directory knows: streams and relays. Pure: takes `now_us` (microseconds since the Unix epoch) and events, returns
+//! decisions, and collects what the open lists are to be told. No input or output, no clock, no randomness.
+
+mod assignment;
+mod ended;
+mod joining;
+mod lease;
+mod relay;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use protocol::{
+    BroadcastKey, BroadcastKeyHash, RelayName, StreamId, Title,
+    http::{ListEvent, RelayAddress, StreamState, StreamSummary, Visibility},
+    limits::STREAM_START_TIME_MAX,
+};
+use thiserror::Error;
+
+use self::{
+    ended::Ended,
+    relay::Relay,
+    stream::{FAILOVER_TIME_MAX, Stream},
+};
+pub use self::{
+    joining::InvalidJoining,
+    lease::{HeartbeatError, RegisterError},
+    relay::{Joining, RelayHealth},
+};
+
+/// Why a stream has no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PlaceError {
+    /// No healthy relay has room.
+    #[error("no relay has room for the stream right now; try again in a moment")]
+    NoRelay,
+    /// The directory carries as many streams as it may.
+    #[error("the directory carries as many streams as it may; try again later")]
+    TooManyStreams,
+    /// The stream has ended or never was.
+    #[error("the stream has ended or never was")]
+    NotFound,
+    /// The broadcast key is not the stream's.
+    #[error("the broadcast key is not this stream's")]
+    Unauthorized,
+}
+
+/// Where a stream is sent to or watched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Relays in order of preference, at least one.
+    pub relays: Vec<RelayAddress>,
+    /// The stream's epoch.
+    pub epoch: u32,
+}
+
+/// How much there is of everything, for the metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Streams that wait for media.
+    pub starting: usize,
+    /// Streams that media arrives for.
+    pub live: usize,
+    /// Streams whose broadcaster is away.
+    pub interrupted: usize,
+    /// Relays with room.
+    pub ready: usize,
+    /// Relays that missed heartbeats.
+    pub late: usize,
+    /// Relays that carry as much as they may.
+    pub full: usize,
+    /// Viewers over all relays.
+    pub viewers: u64,
+}
+
+/// Streams and relays.
+#[derive(Debug)]
+pub struct Registry {
+    streams: HashMap<StreamId, Stream>,
+    /// The listing order: every stream has its own microsecond.
+    by_age: BTreeMap<u64, StreamId>,
+    relays: BTreeMap<RelayName, Relay>,
+    ended: Ended,
+    streams_max: usize,
+    changes: Vec<ListEvent>,
+    lost: Vec<RelayName>,
+}
+
+impl Registry {
+    /// An empty registry that takes up to `streams_max` streams.
+    #[must_use]
+    pub fn new(streams_max: usize) -> Self {
+        Self {
+            streams: HashMap::new(),
+            by_age: BTreeMap::new(),
+            relays: BTreeMap::new(),
+            ended: Ended::default(),
+            streams_max,
+            changes: Vec::new(),
+            lost: Vec::new(),
+        }
+    }
+
+    /// Makes a stream and gives it relays.
+    ///
+    /// # Errors
+    /// [`PlaceError::NoRelay`] or [`PlaceError::TooManyStreams`].
+    pub fn create(
+        &mut self,
+        now_us: u64,
+        title: Title,
+        visibility: Visibility,
+        key_hash: BroadcastKeyHash,
+    ) -> Result<(StreamId, Place), PlaceError> {
+        if self.streams.len() >= self.streams_max {
+            return Err(PlaceError::TooManyStreams);
+        }
+        let assigned = assignment::preferred(&self.relays, &self.streams, None, None, now_us);
+        let place = self.place(&assigned, 1)?;
+        let mut created_at_us = now_us;
+        while self.is_used(&title, created_at_us) {
+            created_at_us += 1;
+        }
+        let stream = Stream::new(title, visibility, created_at_us, key_hash, assigned);
+        let id = stream.id;
+        self.by_age.insert(created_at_us, id);
+        self.streams.insert(id, stream);
+        Ok((id, place))
+    }
+
+    /// Gives a stream other relays and a higher epoch, for its broadcaster. The relay that `failed` is preferred last.
+    ///
+    /// # Errors
+    /// When there is no such stream, the key is another stream's, or no relay has room.
+    pub fn reassign(
+        &mut self,
+        now_us: u64,
+        id: StreamId,
+        key: &BroadcastKey,
+        failed: Option<&RelayName>,
+    ) -> Result<Place, PlaceError> {
+        let epoch = self.owned(id, key)?.epoch.saturating_add(1);
+        let assigned = assignment::preferred(&self.relays, &self.streams, Some(id), failed, now_us);
+        let place = self.place(&assigned, epoch)?;
+        self.with_stream(id, now_us, |stream| {
+            stream.epoch = epoch;
+            stream.assigned = assigned;
+            let patience = match stream.state() {
+                StreamState::Starting => STREAM_START_TIME_MAX,
+                _ => FAILOVER_TIME_MAX,
+            };
+            stream.extend(now_us, patience);
+        });
+        Ok(place)
+    }
+
+    /// Where a stream is watched: where media arrives, else where it is expected.
+    ///
+    /// # Errors
+    /// When there is no such stream, or none of its relays is left.
+    pub fn watch(&self, id: StreamId) -> Result<(StreamSummary, Place), PlaceError> {
+        let stream = self.streams.get(&id).ok_or(PlaceError::NotFound)?;
+        let names = match stream.live_on() {
+            Some((relay, _)) => vec![relay.clone()],
+            None => {
+                let mut expected = stream.assigned.clone();
+                let carries =
+                    |name: &RelayName| stream.reports.get(name).is_some_and(|report| report.epoch == stream.epoch);
+                expected.sort_by_key(|name| !carries(name));
+                expected
+            }
+        };
+        Ok((stream.summary(), self.place(&names, stream.epoch)?))
+    }
+
+    /// Whether the stream has not ended.
+    #[must_use]
+    pub fn has(&self, id: &StreamId) -> bool {
+        self.streams.contains_key(id)
+    }
+
+    /// Ends a stream at its broadcaster's wish.
+    ///
+    /// # Errors
+    /// When there is no such stream, or the key is another stream's.
+    pub fn end(&mut self, id: StreamId, key: &BroadcastKey) -> Result<(), PlaceError> {
+        self.owned(id, key)?;
+        self.remove(id);
+        Ok(())
+    }
+
+    /// Draws the conclusions of time: silent relays are lost, streams that were without media for too long end, and lists learn
+    /// of counts of viewers that were held back. To be called a few times a second.
+    pub fn tick(&mut self, now_us: u64) {
+        self.lose_silent_relays(now_us);
+        let over: Vec<_> =
+            self.streams.values().filter(|stream| stream.is_over(now_us)).map(|stream| stream.id).collect();
+        for id in over {
+            self.remove(id);
+        }
+        let Self { streams, changes, .. } = self;
+        changes.extend(streams.values_mut().filter_map(|stream| stream.tell(now_us)));
+    }
+
+    /// The public list, oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<StreamSummary> {
+        let by_age = self.by_age.values().filter_map(|id| self.streams.get(id));
+        by_age.filter(|stream| stream.is_listed()).map(Stream::summary).collect()
+    }
+
+    /// What the open lists are to be told since this was asked last.
+    pub fn take_changes(&mut self) -> Vec<ListEvent> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// The relays that lost their names since this was asked last.
+    pub fn take_lost(&mut self) -> Vec<RelayName> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// How much there is of everything.
+    #[must_use]
+    pub fn counts(&self, now_us: u64) -> Counts {
+        let mut counts = Counts::default();
+        for stream in self.streams.values() {
+            *match stream.state() {
+                StreamState::Starting => &mut counts.starting,
+                StreamState::Live => &mut counts.live,
+                StreamState::Interrupted => &mut counts.interrupted,
+            } += 1;
+        }
+        let loads = assignment::loads(&self.relays, &self.streams, None);
+        for (name, relay) in &self.relays {
+            counts.viewers += u64::from(relay.viewers);
+            let Some(load) = loads.get(name) else { continue };
+            *match assignment::health(relay, *load, now_us) {
+                RelayHealth::Ready => &mut counts.ready,
+                RelayHealth::Late => &mut counts.late,
+                RelayHealth::Full => &mut counts.full,
+            } += 1;
+        }
+        counts
+    }
+
+    /// Whether another stream has this microsecond, or this id.
+    fn is_used(&self, title: &Title, created_at_us: u64) -> bool {
+        let id = StreamId::of(title, created_at_us);
+        self.by_age.contains_key(&created_at_us) || self.streams.contains_key(&id) || self.ended.contains(&id)
+    }
+
+    fn owned(&self, id: StreamId, key: &BroadcastKey) -> Result<&Stream, PlaceError> {
+        let stream = self.streams.get(&id).ok_or(PlaceError::NotFound)?;
+        if stream.key_hash.matches(key) { Ok(stream) } else { Err(PlaceError::Unauthorized) }
+    }
+
+    /// The addresses of those of `names` that still are relays.
+    fn place(&self, names: &[RelayName], epoch: u32) -> Result<Place, PlaceError> {
+        let relays: Vec<_> =
+            names.iter().filter_map(|name| self.relays.get(name)).map(|relay| relay.joining.address.clone()).collect();
+        if relays.is_empty() { Err(PlaceError::NoRelay) } else { Ok(Place { relays, epoch }) }
+    }
+
+    /// Lets `change` work on a stream, if there is one, and notes what the lists are to be told.
+    fn with_stream(&mut self, id: StreamId, now_us: u64, change: impl FnOnce(&mut Stream)) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            change(stream);
+            self.changes.extend(stream.tell(now_us));
+        }
+    }
+
+    fn remove(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.remove(&id) else { return };
+        self.by_age.remove(&stream.created_at_us);
+        for relay in stream.reports.keys() {
+            if let Some(relay) = self.relays.get_mut(relay) {
+                relay.carried.remove(&id);
+            }
+        }
+        self.changes.extend(stream.farewell());
+        self.ended.insert(id);
+    }
+}
+
+/// A duration as the registry counts: microseconds.
+const fn micros(duration: Duration) -> u64 {
+    // The registry's durations are minutes at most; nothing is lost.
+    duration.as_secs() * 1_000_000 + duration.subsec_micros() as u64
+}

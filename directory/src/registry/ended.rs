@@ -1,0 +1,50 @@
+//! The ids of streams that ended a moment ago, so that a relay which still carries one is told to end it.
+
+use std::collections::{HashSet, VecDeque};
+
+use protocol::StreamId;
+
+/// Most ids remembered. A relay reports within seconds of an end; a thousand ends a second would still be remembered for four.
+const ENDED_MAX: usize = 4096;
+
+/// A bounded memory; the oldest id is forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    order: VecDeque<StreamId>,
+    ids: HashSet<StreamId>,
+}
+
+impl Ended {
+    pub(super) fn insert(&mut self, id: StreamId) {
+        if !self.ids.insert(id) {
+            return;
+        }
+        self.order.push_back(id);
+        if self.order.len() > ENDED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+
+    pub(super) fn contains(&self, id: &StreamId) -> bool {
+        self.ids.contains(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oldest_id_is_forgotten_when_the_memory_is_full() {
+        let title = "demo".parse().unwrap();
+        let mut ended = Ended::default();
+        for us in 0..=ENDED_MAX as u64 {
+            ended.insert(StreamId::of(&title, us));
+        }
+        assert!(!ended.contains(&StreamId::of(&title, 0)));
+        assert!(ended.contains(&StreamId::of(&title, 1)));
+        assert_eq!((ended.ids.len(), ended.order.len()), (ENDED_MAX, ENDED_MAX));
+    }
+}

@@ -1,0 +1,115 @@
+//! Checks what a relay says of itself before it joins.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use protocol::{
+    ErrorCode, PROTOCOL_VERSION,
+    http::{RegisterServer, RelayAddress},
+    limits::RELAY_URL_BYTES_MAX,
+};
+use thiserror::Error;
+
+use super::Joining;
+
+/// Bytes of an Ed25519 public key (RFC 8032 5.1.5).
+const PUBLIC_KEY_BYTES: usize = 32;
+
+/// Why what a relay says of itself can't be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidJoining {
+    /// It speaks another version of the protocol.
+    #[error("the relay speaks protocol {0}, the directory {PROTOCOL_VERSION}: use the same release of both")]
+    Protocol(u16),
+    /// Its URL is not one that clients can connect to.
+    #[error("the relay's public URL must be ws://host[:port]/path or wss://..., without user, password or fragment")]
+    Url,
+    /// Its URL is too long.
+    #[error("the relay's public URL has more than {RELAY_URL_BYTES_MAX} bytes")]
+    UrlTooLong,
+    /// Its key is not of the documented form.
+    #[error("the relay's public key is not 32 bytes in base64url without padding")]
+    PublicKey,
+}
+
+impl InvalidJoining {
+    /// The code on the wire.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Protocol(_) => ErrorCode::UnsupportedProtocol,
+            Self::Url | Self::UrlTooLong | Self::PublicKey => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl TryFrom<RegisterServer> for Joining {
+    type Error = InvalidJoining;
+
+    fn try_from(body: RegisterServer) -> Result<Self, InvalidJoining> {
+        if body.protocol != PROTOCOL_VERSION {
+            return Err(InvalidJoining::Protocol(body.protocol));
+        }
+        let url = &body.url;
+        if url.as_str().len() > RELAY_URL_BYTES_MAX {
+            return Err(InvalidJoining::UrlTooLong);
+        }
+        let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        let reachable = matches!(url.scheme(), "ws" | "wss") && url.host_str().is_some_and(|host| !host.is_empty());
+        if !bare || !reachable {
+            return Err(InvalidJoining::Url);
+        }
+        if !URL_SAFE_NO_PAD.decode(&body.public_key).is_ok_and(|key| key.len() == PUBLIC_KEY_BYTES) {
+            return Err(InvalidJoining::PublicKey);
+        }
+        Ok(Self {
+            address: RelayAddress { name: body.name, url: body.url },
+            streams_max: body.streams_max,
+            viewers_max: body.viewers_max,
+            public_key: body.public_key,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(url: &str) -> RegisterServer {
+        RegisterServer {
+            name: "relay-1".parse().unwrap(),
+            url: url.parse().unwrap(),
+            streams_max: 1,
+            viewers_max: 1,
+            public_key: URL_SAFE_NO_PAD.encode([1; PUBLIC_KEY_BYTES]),
+            protocol: PROTOCOL_VERSION,
+        }
+    }
+
+    fn refused(body: RegisterServer) -> InvalidJoining {
+        Joining::try_from(body).unwrap_err()
+    }
+
+    #[test]
+    fn relay_with_a_web_socket_url_may_join() {
+        for url in ["ws://127.0.0.1:5001/ws", "wss://relay.example/ws", "ws://[::1]:5001/ws"] {
+            assert!(Joining::try_from(body(url)).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn url_that_no_client_can_use_is_refused() {
+        for url in ["http://relay/ws", "file:///ws", "ws://user@relay/ws", "ws://:secret@relay/ws", "ws://relay/ws#top"]
+        {
+            assert_eq!(refused(body(url)), InvalidJoining::Url, "{url}");
+        }
+        assert_eq!(refused(body(&format!("ws://relay/{}", "x".repeat(512)))), InvalidJoining::UrlTooLong);
+    }
+
+    #[test]
+    fn other_protocol_version_and_malformed_key_are_refused() {
+        assert_eq!(refused(RegisterServer { protocol: 99, ..body("ws://relay/ws") }), InvalidJoining::Protocol(99));
+        for key in ["", "short", &"=".repeat(44), &"A".repeat(1000)] {
+            let body = RegisterServer { public_key: key.to_owned(), ..body("ws://relay/ws") };
+            assert_eq!(refused(body), InvalidJoining::PublicKey, "{key}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Who holds a relay name: registration, heartbeats, and the loss of relays that are silent.
+
+use std::collections::{HashMap, HashSet};
+
+use protocol::{
+    RelayName, StreamId,
+    http::{CarriedStream, Heartbeat},
+};
+use thiserror::Error;
+
+use super::{
+    Registry,
+    relay::{Joining, Relay},
+    stream::{FAILOVER_TIME_MAX, INTERRUPTED_TIME_MAX, Report},
+};
+
+/// Most relays that hold a name at a time: an answer about assignment looks at all of them.
+pub(super) const RELAYS_MAX: usize = 1024;
+
+/// Why a relay may not join.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RegisterError {
+    /// A relay with another key holds the name.
+    #[error("the name {0} is held by another relay; give this one another name, or stop the other one first")]
+    NameTaken(RelayName),
+    /// [`RELAYS_MAX`] is reached.
+    #[error("the directory has {RELAYS_MAX} relays already, which is as many as it takes")]
+    Full,
+}
+
+/// Why a heartbeat counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum HeartbeatError {
+    /// The name is held by nobody.
+    #[error("the directory does not know this relay: it must register again")]
+    Unknown,
+    /// The token is not the one of the newest registration.
+    #[error("the token is not the one this relay got when it registered last")]
+    Unauthorized,
+}
+
+impl Registry {
+    /// A relay joins, or registers once more after a restart. `token` will authorize its heartbeats.
+    ///
+    /// # Errors
+    /// When another relay holds the name.
+    pub fn register(&mut self, now_us: u64, joining: Joining, token: String) -> Result<(), RegisterError> {
+        self.tick(now_us); // a relay lost by now must not be in the way
+        let name = joining.address.name.clone();
+        let full = self.relays.len() >= RELAYS_MAX;
+        match self.relays.get_mut(&name) {
+            Some(holder) if holder.joining.public_key != joining.public_key => {
+                return Err(RegisterError::NameTaken(name));
+            }
+            Some(holder) => holder.rejoin(joining, token, now_us),
+            None if full => return Err(RegisterError::Full),
+            None => {
+                self.relays.insert(name, Relay::new(joining, token, now_us));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a relay's report. The answer names the streams it is to end.
+    ///
+    /// # Errors
+    /// When the relay holds no name, or the token is not its own.
+    pub fn heartbeat(
+        &mut self,
+        now_us: u64,
+        name: &RelayName,
+        token: &str,
+        heartbeat: Heartbeat,
+    ) -> Result<Vec<StreamId>, HeartbeatError> {
+        let relay = self.relays.get_mut(name).filter(|relay| !relay.is_lost(now_us)).ok_or(HeartbeatError::Unknown)?;
+        if !relay.has_token(token) {
+            return Err(HeartbeatError::Unauthorized);
+        }
+        let reports = newest_of_each(heartbeat.streams);
+        relay.heard(now_us);
+        relay.viewers = heartbeat.viewers;
+        relay.streams = u32::try_from(reports.len()).unwrap_or(u32::MAX);
+        let known: HashSet<_> = reports.keys().filter(|id| self.streams.contains_key(*id)).copied().collect();
+        let before = std::mem::replace(&mut relay.carried, known);
+
+        for id in before.iter().filter(|id| !reports.contains_key(*id)) {
+            self.with_stream(*id, now_us, |stream| {
+                stream.reports.remove(name);
+                stream.settle(now_us, INTERRUPTED_TIME_MAX);
+            });
+        }
+        let mut end = Vec::new();
+        for (id, report) in reports {
+            // A stream that the registry never heard of goes on: the directory may have been restarted, and what is watched must
+            // not stop for that. Only what is known to have ended is ended.
+            if self.ended.contains(&id) {
+                end.push(id);
+            }
+            self.with_stream(id, now_us, |stream| {
+                // Nobody but the registry hands out epochs: a higher one is not this stream's.
+                if report.epoch <= stream.epoch {
+                    stream.reports.insert(name.clone(), report);
+                } else {
+                    stream.reports.remove(name);
+                }
+                stream.settle(now_us, INTERRUPTED_TIME_MAX);
+                // The old place is ended when the new one plays, not before: until then its viewers have nowhere to go.
+                if stream.live_on().is_some_and(|(_, live)| live.epoch > report.epoch) {
+                    end.push(id);
+                }
+            });
+        }
+        Ok(end)
+    }
+
+    /// Takes the names of silent relays away. Their streams wait for their broadcasters to ask for another relay.
+    pub(super) fn lose_silent_relays(&mut self, now_us: u64) {
+        let silent = self.relays.iter().filter(|(_, relay)| relay.is_lost(now_us));
+        let lost: Vec<_> = silent.map(|(name, _)| name.clone()).collect();
+        for name in lost {
+            let carried = self.relays.remove(&name).map(|relay| relay.carried).unwrap_or_default();
+            for id in carried {
+                self.with_stream(id, now_us, |stream| {
+                    stream.reports.remove(&name);
+                    stream.settle(now_us, FAILOVER_TIME_MAX);
+                    stream.extend(now_us, FAILOVER_TIME_MAX);
+                });
+            }
+            self.lost.push(name);
+        }
+    }
+}
+
+/// One report of each stream, also when a heartbeat tells of one twice: that of the newest publisher.
+fn newest_of_each(carried: Vec<CarriedStream>) -> HashMap<StreamId, Report> {
+    let mut reports = HashMap::with_capacity(carried.len());
+    for CarriedStream { stream, epoch, live, viewers } in carried {
+        let report = Report { epoch, live, viewers };
+        reports.entry(stream).and_modify(|known: &mut Report| *known = report.max(*known)).or_insert(report);
+    }
+    reports
+}

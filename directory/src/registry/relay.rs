@@ -1,0 +1,85 @@
+//! One relay as the registry knows it: what it said of itself, when it was last heard of, and what it carries.
+
+use std::collections::HashSet;
+
+use protocol::{
+    StreamId,
+    http::RelayAddress,
+    limits::{HEARTBEAT_INTERVAL, RELAY_SILENCE_TIME_MAX},
+};
+use subtle::ConstantTimeEq as _;
+
+use super::micros;
+
+/// A relay that missed this many heartbeats in a row keeps its name, but gets new streams only when no other relay can take them.
+const HEARTBEATS_MISSED_MAX: u32 = 2;
+
+/// What a relay says of itself when it joins; checked by [`super::joining`].
+#[derive(Debug, Clone)]
+pub struct Joining {
+    /// Its name and where it is reached.
+    pub address: RelayAddress,
+    /// Most streams it carries.
+    pub streams_max: u32,
+    /// Most viewers it serves.
+    pub viewers_max: u32,
+    /// Its public key, base64url: says whether it is the same relay.
+    pub public_key: String,
+}
+
+/// How a relay is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RelayHealth {
+    /// Heard of in time, with room.
+    Ready,
+    /// It missed heartbeats, but still holds its name.
+    Late,
+    /// It carries as much as it may.
+    Full,
+}
+
+/// A relay that holds its name.
+#[derive(Debug)]
+pub(super) struct Relay {
+    pub(super) joining: Joining,
+    token: String,
+    heard_at_us: u64,
+    /// The streams of its last heartbeat that the registry knows.
+    pub(super) carried: HashSet<StreamId>,
+    /// How many streams its last heartbeat told of, also those that the registry doesn't know.
+    pub(super) streams: u32,
+    /// Viewers over all streams, as last told.
+    pub(super) viewers: u32,
+}
+
+impl Relay {
+    pub(super) fn new(joining: Joining, token: String, now_us: u64) -> Self {
+        Self { joining, token, heard_at_us: now_us, carried: HashSet::new(), streams: 0, viewers: 0 }
+    }
+
+    /// The same relay registers once more: it was restarted, or lost the answer. What it carries is told by its next heartbeat.
+    pub(super) fn rejoin(&mut self, joining: Joining, token: String, now_us: u64) {
+        self.joining = joining;
+        self.token = token;
+        self.heard_at_us = now_us;
+    }
+
+    pub(super) fn heard(&mut self, now_us: u64) {
+        self.heard_at_us = now_us;
+    }
+
+    /// Whether `token` is this relay's, in constant time.
+    pub(super) fn has_token(&self, token: &str) -> bool {
+        self.token.as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    /// Whether it has lost its name by being silent.
+    pub(super) fn is_lost(&self, now_us: u64) -> bool {
+        now_us.saturating_sub(self.heard_at_us) >= micros(RELAY_SILENCE_TIME_MAX)
+    }
+
+    /// Whether it missed heartbeats.
+    pub(super) fn is_late(&self, now_us: u64) -> bool {
+        now_us.saturating_sub(self.heard_at_us) > micros(HEARTBEAT_INTERVAL * (HEARTBEATS_MISSED_MAX + 1))
+    }
+}

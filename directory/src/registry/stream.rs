@@ -1,0 +1,174 @@
+//! One stream as the registry knows it: its phase, where it is reported, and what the open lists were told of it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use protocol::{
+    BroadcastKeyHash, RelayName, StreamId, Title,
+    http::{ListEvent, StreamState, StreamSummary, Visibility},
+    limits::{BROADCASTER_AWAY_TIME_MAX, HEARTBEAT_INTERVAL, STREAM_START_TIME_MAX},
+};
+
+use super::micros;
+
+/// How long a stream outlives the last report that media arrives: the relay's own patience with a broadcaster that is away, and
+/// the heartbeats that tell of its return.
+pub(super) const INTERRUPTED_TIME_MAX: Duration =
+    BROADCASTER_AWAY_TIME_MAX.saturating_add(HEARTBEAT_INTERVAL.saturating_mul(2));
+
+/// How long a stream outlives its relay: the broadcaster notices, asks for another relay, connects, and is reported from there.
+pub(super) const FAILOVER_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How often the lists are told of a stream whose count of viewers alone changes: faster than a person reads, and a stream with
+/// a thousand joining viewers costs one event.
+pub(super) const VIEWERS_TOLD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What one relay said of the stream in its last heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Report {
+    // The order of the fields makes the newest publisher's report the greatest.
+    pub(super) epoch: u32,
+    pub(super) live: bool,
+    pub(super) viewers: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Starting { until_us: u64 },
+    Live,
+    Interrupted { until_us: u64 },
+}
+
+/// What the lists were told last.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    state: StreamState,
+    viewers: u32,
+    at_us: u64,
+}
+
+/// A stream that has not ended.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) id: StreamId,
+    pub(super) title: Title,
+    pub(super) visibility: Visibility,
+    pub(super) created_at_us: u64,
+    pub(super) key_hash: BroadcastKeyHash,
+    /// Counts the assignments; fences off older publishers.
+    pub(super) epoch: u32,
+    /// The relays of the newest assignment, in order of preference.
+    pub(super) assigned: Vec<RelayName>,
+    /// Who carries it.
+    pub(super) reports: BTreeMap<RelayName, Report>,
+    phase: Phase,
+    told: Option<Told>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        title: Title,
+        visibility: Visibility,
+        created_at_us: u64,
+        key_hash: BroadcastKeyHash,
+        assigned: Vec<RelayName>,
+    ) -> Self {
+        Self {
+            id: StreamId::of(&title, created_at_us),
+            title,
+            visibility,
+            created_at_us,
+            key_hash,
+            epoch: 1,
+            assigned,
+            reports: BTreeMap::new(),
+            phase: Phase::Starting { until_us: created_at_us.saturating_add(micros(STREAM_START_TIME_MAX)) },
+            told: None,
+        }
+    }
+
+    pub(super) fn state(&self) -> StreamState {
+        match self.phase {
+            Phase::Starting { .. } => StreamState::Starting,
+            Phase::Live => StreamState::Live,
+            Phase::Interrupted { .. } => StreamState::Interrupted,
+        }
+    }
+
+    pub(super) fn viewers(&self) -> u32 {
+        self.reports.values().fold(0, |sum, report| sum.saturating_add(report.viewers))
+    }
+
+    pub(super) fn summary(&self) -> StreamSummary {
+        StreamSummary {
+            id: self.id,
+            title: self.title.clone(),
+            created_at_ms: self.created_at_us / 1000,
+            state: self.state(),
+            viewers: self.viewers(),
+        }
+    }
+
+    /// Whether people find it in the list.
+    pub(super) fn is_listed(&self) -> bool {
+        self.visibility == Visibility::Public && !matches!(self.phase, Phase::Starting { .. })
+    }
+
+    /// Where media arrives: the live report of the highest epoch.
+    pub(super) fn live_on(&self) -> Option<(&RelayName, Report)> {
+        let live = self.reports.iter().filter(|(_, report)| report.live);
+        live.max_by_key(|(_, report)| report.epoch).map(|(relay, report)| (relay, *report))
+    }
+
+    /// Whether a relay carries the newest publisher's stream.
+    pub(super) fn is_carried(&self) -> bool {
+        self.reports.values().any(|report| report.epoch == self.epoch)
+    }
+
+    /// Draws the conclusion from the reports. A stream that is live nowhere any more has `patience` left.
+    pub(super) fn settle(&mut self, now_us: u64, patience: Duration) {
+        let live = self.live_on().is_some();
+        self.phase = match self.phase {
+            _ if live => Phase::Live,
+            Phase::Live => Phase::Interrupted { until_us: now_us.saturating_add(micros(patience)) },
+            phase => phase,
+        };
+    }
+
+    /// Gives a stream without media at least `patience` more: its broadcaster was heard of, or its relay was lost.
+    pub(super) fn extend(&mut self, now_us: u64, patience: Duration) {
+        let later_us = now_us.saturating_add(micros(patience));
+        match &mut self.phase {
+            Phase::Live => {}
+            Phase::Starting { until_us } | Phase::Interrupted { until_us } => *until_us = later_us.max(*until_us),
+        }
+    }
+
+    /// Whether its time without media is over.
+    pub(super) fn is_over(&self, now_us: u64) -> bool {
+        match self.phase {
+            Phase::Live => false,
+            Phase::Starting { until_us } | Phase::Interrupted { until_us } => now_us >= until_us,
+        }
+    }
+
+    /// What the lists are to be told now, if anything: a new state at once, a new count of viewers at the next interval.
+    pub(super) fn tell(&mut self, now_us: u64) -> Option<ListEvent> {
+        if !self.is_listed() {
+            return None;
+        }
+        let (state, viewers) = (self.state(), self.viewers());
+        let news = self.told.is_none_or(|told| {
+            let due = now_us.saturating_sub(told.at_us) >= micros(VIEWERS_TOLD_INTERVAL);
+            told.state != state || (told.viewers != viewers && due)
+        });
+        news.then(|| {
+            self.told = Some(Told { state, viewers, at_us: now_us });
+            ListEvent::StreamChanged { stream: self.summary() }
+        })
+    }
+
+    /// What the lists are to be told when it is removed.
+    pub(super) fn farewell(&self) -> Option<ListEvent> {
+        self.told.map(|_| ListEvent::StreamRemoved { id: self.id })
+    }
+}
