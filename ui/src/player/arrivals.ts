@@ -1,0 +1,47 @@
+// How late chunks arrive, measured against their own times. Each arrival is kept as (media time - clock time): a constant on a
+// perfect network, whose spread is the jitter. It does not depend on what the playhead does.
+
+/** How long an arrival counts: jitter that has not shown itself for this long is forgotten. */
+const WINDOW_S = 8;
+/** More arrivals than any stream has in a window; bounds the memory. */
+const ARRIVALS_MAX = 1024;
+/** The share of arrivals that may be later than the floor: single hiccups must not add latency for everybody. */
+const LATE_SHARE = 0.03;
+/** Fewer arrivals than this say nothing. */
+const ARRIVALS_MIN = 3;
+
+export class Arrivals {
+  #kept: { at: number; offset: number }[] = [];
+
+  /** A chunk that is to be shown at `mediaTime` came at `now`, both in seconds. */
+  add(now: number, mediaTime: number): void {
+    this.#kept.push({ at: now, offset: mediaTime - now });
+    if (this.#kept.length > ARRIVALS_MAX) this.#kept.shift();
+  }
+
+  /** The media time up to which everything is there at clock time `now`, but for the latest few; null when unknown. */
+  readyAt(now: number): number | null {
+    const floor = this.#quantile(now, LATE_SHARE);
+    return floor === null ? null : now + floor;
+  }
+
+  /** Seconds between a usual and a late arrival. */
+  jitter(now: number): number {
+    const floor = this.#quantile(now, LATE_SHARE);
+    const middle = this.#quantile(now, 0.5);
+    return floor === null || middle === null ? 0 : middle - floor;
+  }
+
+  reset(): void {
+    this.#kept = [];
+  }
+
+  #quantile(now: number, share: number): number | null {
+    const from = this.#kept.findIndex((arrival) => arrival.at >= now - WINDOW_S);
+    if (from > 0) this.#kept.splice(0, from);
+    if (from < 0) this.#kept = [];
+    if (this.#kept.length < ARRIVALS_MIN) return null;
+    const sorted = this.#kept.map((arrival) => arrival.offset).sort((a, b) => a - b);
+    return sorted[Math.floor(share * sorted.length)] ?? null;
+  }
+}

@@ -1,0 +1,226 @@
+// Just enough of ISO/IEC 14496-12 to place a chunk in time, and to change the duration that its last sample declares. Reads any
+// bytes without throwing; what it does not understand is null. It never looks at the samples.
+
+/** What an init segment says about its one track. */
+export interface InitFacts {
+  trackId: number;
+  /** Units per second of the track's times. */
+  timescale: number;
+  /** Duration of samples that declare none, in units; 0 when unknown. */
+  defaultDuration: number;
+}
+
+/** When the samples of a chunk are shown, in units of the track's timescale. */
+export interface ChunkTimes {
+  trackId: number;
+  /** Decode time of the first sample (`tfdt`). */
+  decodeTime: number;
+  /** Presentation time of the first sample. */
+  firstTime: number;
+  /** Presentation time of the last sample. */
+  lastTime: number;
+  /** Declared end of the last sample. */
+  endTime: number;
+  samples: number;
+}
+
+const TFHD_BASE_DATA_OFFSET = 0x01;
+const TFHD_DESCRIPTION_INDEX = 0x02;
+const TFHD_DURATION = 0x08;
+const TRUN_DATA_OFFSET = 0x01;
+const TRUN_FIRST_FLAGS = 0x04;
+const TRUN_DURATION = 0x100;
+const TRUN_SIZE = 0x200;
+const TRUN_FLAGS = 0x400;
+const TRUN_COMPOSITION = 0x800;
+/** More samples than any chunk has: a `trun` that claims more is broken. */
+const SAMPLES_MAX = 100_000;
+
+interface Box {
+  start: number;
+  /** First byte after the box header. */
+  body: number;
+  end: number;
+}
+
+interface Run {
+  moof: Box;
+  traf: Box;
+  tfhd: Box;
+  trun: Box;
+  trackId: number;
+  decodeTime: number;
+  /** Where `tfhd` holds the default duration, when it does. */
+  tfhdDurationAt: number | null;
+  samples: number;
+  /** Where `trun` holds the data offset, when it does. */
+  dataOffsetAt: number | null;
+  /** First sample entry, and bytes of each. */
+  entries: number;
+  entryBytes: number;
+  flags: number;
+}
+
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** Reads `moov/trak` and `moov/mvex/trex` of an init segment with one track. */
+export function readInit(bytes: Uint8Array): InitFacts | null {
+  const view = viewOf(bytes);
+  const moov = find(view, 0, bytes.length, "moov");
+  const trak = moov && find(view, moov.body, moov.end, "trak");
+  if (!moov || !trak) return null;
+  const tkhd = find(view, trak.body, trak.end, "tkhd");
+  const mdia = find(view, trak.body, trak.end, "mdia");
+  const mdhd = mdia && find(view, mdia.body, mdia.end, "mdhd");
+  if (!tkhd || !mdhd) return null;
+  const trackId = u32(view, tkhd.body + (u8(view, tkhd.body) === 1 ? 20 : 12), tkhd.end);
+  const timescale = u32(view, mdhd.body + (u8(view, mdhd.body) === 1 ? 20 : 12), mdhd.end);
+  if (trackId === null || timescale === null || timescale === 0) return null;
+  const mvex = find(view, moov.body, moov.end, "mvex");
+  const trex = mvex && find(view, mvex.body, mvex.end, "trex");
+  const defaultDuration = trex ? (u32(view, trex.body + 12, trex.end) ?? 0) : 0;
+  return { trackId, timescale, defaultDuration };
+}
+
+/** Reads the times of a chunk with one `moof`, one `traf` and one `trun`. */
+export function readChunkTimes(bytes: Uint8Array, init: InitFacts): ChunkTimes | null {
+  const view = viewOf(bytes);
+  const run = readRun(view);
+  if (!run) return null;
+  const fallback = run.tfhdDurationAt === null ? init.defaultDuration : view.getUint32(run.tfhdDurationAt);
+  let beforeLast = 0;
+  let last = fallback;
+  if (run.flags & TRUN_DURATION) {
+    for (let i = 0; i < run.samples - 1; i++) beforeLast += view.getUint32(run.entries + i * run.entryBytes);
+    last = view.getUint32(run.entries + (run.samples - 1) * run.entryBytes);
+  } else {
+    beforeLast = fallback * (run.samples - 1);
+  }
+  const lastTime = run.decodeTime + beforeLast + compositionOffset(view, run, run.samples - 1);
+  return {
+    trackId: run.trackId,
+    decodeTime: run.decodeTime,
+    firstTime: run.decodeTime + compositionOffset(view, run, 0),
+    lastTime,
+    endTime: lastTime + last,
+    samples: run.samples,
+  };
+}
+
+/**
+ * The chunk with its last sample declared to last `units`. In place where the bytes have room for it; otherwise a copy that
+ * grew by a default duration. Chunks that can't be understood, or whose samples share a default, come back as they are.
+ */
+export function withLastDuration(bytes: Uint8Array, units: number): Uint8Array {
+  const view = viewOf(bytes);
+  const run = readRun(view);
+  if (!run) return bytes;
+  if (run.flags & TRUN_DURATION) {
+    view.setUint32(run.entries + (run.samples - 1) * run.entryBytes, units);
+    return bytes;
+  }
+  if (run.samples !== 1) return bytes;
+  if (run.tfhdDurationAt !== null) {
+    view.setUint32(run.tfhdDurationAt, units);
+    return bytes;
+  }
+  return grown(bytes, run, units);
+}
+
+function grown(bytes: Uint8Array, run: Run, units: number): Uint8Array {
+  const extra = 4;
+  const flags = viewOf(bytes).getUint32(run.tfhd.body) & 0xffffff;
+  let at = run.tfhd.body + 8;
+  if (flags & TFHD_BASE_DATA_OFFSET) at += 8;
+  if (flags & TFHD_DESCRIPTION_INDEX) at += 4;
+  const copy = new Uint8Array(bytes.length + extra);
+  copy.set(bytes.subarray(0, at));
+  copy.set(bytes.subarray(at), at + extra);
+  const view = viewOf(copy);
+  view.setUint32(at, units);
+  view.setUint32(run.tfhd.body, view.getUint32(run.tfhd.body) | TFHD_DURATION);
+  for (const box of [run.moof, run.traf, run.tfhd]) view.setUint32(box.start, view.getUint32(box.start) + extra);
+  if (run.dataOffsetAt !== null) {
+    const dataOffsetAt = run.dataOffsetAt + (run.dataOffsetAt >= at ? extra : 0);
+    view.setInt32(dataOffsetAt, view.getInt32(dataOffsetAt) + extra);
+  }
+  return copy;
+}
+
+function compositionOffset(view: DataView, run: Run, sample: number): number {
+  if (!(run.flags & TRUN_COMPOSITION)) return 0;
+  // The composition offset is the last field of an entry. Version 0 is unsigned, but writers put signed values there too.
+  return view.getInt32(run.entries + (sample + 1) * run.entryBytes - 4);
+}
+
+function readRun(view: DataView): Run | null {
+  const moof = find(view, 0, view.byteLength, "moof");
+  const traf = moof && find(view, moof.body, moof.end, "traf");
+  if (!moof || !traf) return null;
+  const tfhd = find(view, traf.body, traf.end, "tfhd");
+  const tfdt = find(view, traf.body, traf.end, "tfdt");
+  const trun = find(view, traf.body, traf.end, "trun");
+  if (!tfhd || !tfdt || !trun) return null;
+
+  const tfhdFlags = (u32(view, tfhd.body, tfhd.end) ?? 0) & 0xffffff;
+  const trackId = u32(view, tfhd.body + 4, tfhd.end);
+  const decodeTime =
+    u8(view, tfdt.body) === 1 ? u64(view, tfdt.body + 4, tfdt.end) : u32(view, tfdt.body + 4, tfdt.end);
+  const trunFlags = (u32(view, trun.body, trun.end) ?? 0) & 0xffffff;
+  const samples = u32(view, trun.body + 4, trun.end);
+  if (trackId === null || decodeTime === null || !samples || samples > SAMPLES_MAX) return null;
+
+  let tfhdDurationAt: number | null = null;
+  if (tfhdFlags & TFHD_DURATION) {
+    tfhdDurationAt = tfhd.body + 8;
+    if (tfhdFlags & TFHD_BASE_DATA_OFFSET) tfhdDurationAt += 8;
+    if (tfhdFlags & TFHD_DESCRIPTION_INDEX) tfhdDurationAt += 4;
+    if (tfhdDurationAt + 4 > tfhd.end) return null;
+  }
+  const dataOffsetAt = trunFlags & TRUN_DATA_OFFSET ? trun.body + 8 : null;
+  const entries = trun.body + 8 + (dataOffsetAt === null ? 0 : 4) + (trunFlags & TRUN_FIRST_FLAGS ? 4 : 0);
+  const fields = [TRUN_DURATION, TRUN_SIZE, TRUN_FLAGS, TRUN_COMPOSITION];
+  const entryBytes = fields.reduce((sum, flag) => sum + (trunFlags & flag ? 4 : 0), 0);
+  if (entries + samples * entryBytes > trun.end) return null;
+  return {
+    moof,
+    traf,
+    tfhd,
+    trun,
+    trackId,
+    decodeTime,
+    tfhdDurationAt,
+    samples,
+    dataOffsetAt,
+    entries,
+    entryBytes,
+    flags: trunFlags,
+  };
+}
+
+function find(view: DataView, from: number, to: number, type: string): Box | null {
+  let at = from;
+  while (at + 8 <= to) {
+    let size = view.getUint32(at);
+    let header = 8;
+    if (size === 1) {
+      const large = u64(view, at + 8, to);
+      if (large === null) return null;
+      size = large;
+      header = 16;
+    } else if (size === 0) {
+      size = to - at;
+    }
+    if (size < header || at + size > to) return null;
+    if (typeAt(view, at + 4) === type) return { start: at, body: at + header, end: at + size };
+    at += size;
+  }
+  return null;
+}
+
+const typeAt = (view: DataView, at: number) =>
+  String.fromCharCode(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2), view.getUint8(at + 3));
+const u8 = (view: DataView, at: number) => (at < view.byteLength ? view.getUint8(at) : null);
+const u32 = (view: DataView, at: number, end: number) => (at + 4 <= end ? view.getUint32(at) : null);
+const u64 = (view: DataView, at: number, end: number) =>
+  at + 8 <= end ? view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4) : null;

@@ -1,0 +1,191 @@
+// One viewing of one stream, from `start` to `stop`: connection, playback, state and measurements around one <video>.
+
+import type { WatchAnswer } from "../protocol/messages";
+import { Connection, type WatchApi } from "./connection";
+import type { Engine } from "./latency";
+import { Playback } from "./playback";
+import { IDLE, type PlayerEvent, type PlayerModel, type PlayerState, reduce, sameState, stateOf } from "./state";
+import { LatencyMeter, NO_STATS, type PlayerStats, RateMeter } from "./stats";
+import type { OpenTransport } from "./transport/transport";
+
+/** Tells the directory's time, in milliseconds since the Unix epoch. */
+export interface Clock {
+  now(): number;
+}
+
+export interface SessionOptions {
+  streamId: string;
+  api: WatchApi;
+  clock: Clock;
+  openTransport: OpenTransport;
+  engine: Engine;
+}
+
+export interface SessionEvents {
+  state(state: PlayerState): void;
+  stats(stats: PlayerStats): void;
+  answered(answer: WatchAnswer): void;
+  /** Playing with sound needs a click; the picture plays muted. */
+  soundBlocked(): void;
+}
+
+const STATS_MS = 500;
+/** Further ahead than this, the time a browser promises for a frame is not believed. */
+const DISPLAY_AHEAD_MS_MAX = 50;
+
+export class Session {
+  stats: PlayerStats = NO_STATS;
+  readonly playback: Playback;
+  #model: PlayerModel = IDLE;
+  #state: PlayerState = { kind: "idle" };
+  readonly #began = performance.now();
+  readonly #bytes = new RateMeter();
+  readonly #frames = new RateMeter();
+  readonly #latency = new LatencyMeter();
+  #presented = 0;
+  #counts = { viewers: null as number | null, skipped: 0, reconnects: 0, firstPictureMs: null as number | null };
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly options: SessionOptions,
+    private readonly events: SessionEvents,
+    private readonly signal: AbortSignal,
+  ) {
+    this.playback = new Playback(
+      video,
+      options.engine,
+      () => options.clock.now(),
+      {
+        moving: () => this.#moving(),
+        ranDry: () => this.#dispatch({ type: "ran_dry" }),
+        unplayable: (message) => this.#dispatch({ type: "failed", code: "unsupported_media", message }),
+        play: () => void this.#play(),
+      },
+      signal,
+    );
+    this.#dispatch({ type: "started" });
+    this.#watchFrames();
+    const timer = setInterval(() => this.#measure(), STATS_MS);
+    signal.addEventListener("abort", () => clearInterval(timer));
+    void this.#connect().run();
+  }
+
+  pause(): void {
+    this.playback.pause();
+    this.#dispatch({ type: "paused" });
+  }
+
+  goLive(): void {
+    this.#dispatch({ type: "resumed" });
+    this.playback.goLive();
+  }
+
+  #connect(): Connection {
+    const { streamId, api, openTransport } = this.options;
+    return new Connection(
+      streamId,
+      api,
+      openTransport,
+      {
+        answered: (answer) => this.events.answered(answer),
+        watching: ({ tracks, selected }) => {
+          this.#dispatch({ type: "watching" });
+          this.playback.watching(tracks, selected);
+        },
+        media: (header, payload) => {
+          this.#bytes.add(performance.now(), payload.length);
+          this.playback.media(header, payload);
+        },
+        skipped: (_track, chunks) => {
+          this.#counts.skipped += chunks;
+        },
+        viewers: (count) => {
+          this.#counts.viewers = count;
+        },
+        broadcaster: (present) => this.#dispatch({ type: "broadcaster", present }),
+        lost: (attempt) => {
+          if (attempt === 1) this.#counts.reconnects += 1;
+          this.#dispatch({ type: "lost", attempt });
+        },
+        ended: () => this.#dispatch({ type: "ended" }),
+        failed: (code, message) => this.#dispatch({ type: "failed", code, message }),
+      },
+      this.signal,
+    );
+  }
+
+  #dispatch(event: PlayerEvent): void {
+    if (this.signal.aborted) return;
+    this.#model = reduce(this.#model, event);
+    const state = stateOf(this.#model);
+    if (sameState(state, this.#state)) return;
+    this.#state = state;
+    if (state.kind === "ended" || state.kind === "failed") this.video.pause();
+    this.events.state(state);
+  }
+
+  async #play(): Promise<void> {
+    if (this.#model.paused || this.signal.aborted) return;
+    try {
+      await this.video.play();
+    } catch (error) {
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || this.signal.aborted) return;
+      if (this.video.muted) {
+        this.#dispatch({ type: "blocked" });
+        return;
+      }
+      this.video.muted = true;
+      this.events.soundBlocked();
+      await this.#play();
+    }
+  }
+
+  #moving(): void {
+    this.#counts.firstPictureMs ??= performance.now() - this.#began;
+    if (this.#model.picture !== "moving" || this.#model.blocked) this.#dispatch({ type: "picture" });
+  }
+
+  #watchFrames(): void {
+    const { video } = this;
+    if (!("requestVideoFrameCallback" in video)) return;
+    const shown = (now: number, frame: VideoFrameCallbackMetadata) => {
+      if (this.signal.aborted) return;
+      video.requestVideoFrameCallback(shown);
+      this.#frames.add(now, Math.max(1, frame.presentedFrames - this.#presented));
+      this.#presented = frame.presentedFrames;
+      const capturedAtMs = this.playback.capturedAtMs(frame.mediaTime);
+      if (capturedAtMs !== null && !video.seeking) {
+        const ahead = Math.min(DISPLAY_AHEAD_MS_MAX, Math.max(0, frame.expectedDisplayTime - performance.now()));
+        this.#latency.add(this.options.clock.now() + ahead - capturedAtMs);
+      }
+    };
+    video.requestVideoFrameCallback(shown);
+  }
+
+  #measure(): void {
+    const { video, playback } = this;
+    const now = performance.now();
+    const { buffered } = video;
+    const edge = playback.edge;
+    let bufferMs = 0;
+    for (let i = 0; i < buffered.length; i++) bufferMs += (buffered.end(i) - buffered.start(i)) * 1000;
+    this.stats = {
+      latencyMs: this.#latency.middle,
+      framesPerSecond: this.#frames.perSecond(now),
+      framesDropped: video.getVideoPlaybackQuality?.().droppedVideoFrames ?? 0,
+      width: video.videoWidth,
+      height: video.videoHeight,
+      bitsPerSecond: this.#bytes.perSecond(now) * 8,
+      viewers: this.#counts.viewers,
+      chunksSkipped: this.#counts.skipped,
+      bufferLeadMs: edge === null ? 0 : (edge - video.currentTime) * 1000,
+      bufferMs,
+      playbackRate: video.playbackRate,
+      jumps: playback.jumps,
+      stalls: playback.stalls,
+      reconnects: this.#counts.reconnects,
+      firstPictureMs: this.#counts.firstPictureMs,
+    };
+    this.events.stats(this.stats);
+  }
+}
