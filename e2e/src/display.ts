@@ -1,0 +1,87 @@
+// A screen, a session bus and a sound server of a test's own, all private to it and ended with it.
+import { mkdtemp, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Program } from "./process.ts";
+
+export class Display {
+  readonly #programs: Program[] = [];
+  readonly #folder: string;
+  /** What programs need to show themselves on this screen and to speak on this bus. */
+  readonly env: { DISPLAY: string; XDG_RUNTIME_DIR: string; DBUS_SESSION_BUS_ADDRESS: string; [name: string]: string };
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.env = {
+      DISPLAY: "",
+      XDG_RUNTIME_DIR: folder,
+      DBUS_SESSION_BUS_ADDRESS: "",
+      XDG_SESSION_TYPE: "x11",
+      WAYLAND_DISPLAY: "",
+    };
+  }
+
+  static async start(size = { width: 1280, height: 720 }): Promise<Display> {
+    // mkdtemp makes it 0700, as XDG_RUNTIME_DIR has to be.
+    const display = new Display(await mkdtemp(join(tmpdir(), "dead-streaming-display-")));
+    try {
+      const screen = `${size.width}x${size.height}x24`;
+      // -displayfd 1: the server takes a free number and prints it.
+      const x = display.run("Xvfb", "Xvfb", ["-displayfd", "1", "-screen", "0", screen, "-nolisten", "tcp"]);
+      display.env.DISPLAY = `:${(await x.line(/^(\d+)$/m))[1]}`;
+      const bus = display.run("dbus-daemon", "dbus-daemon", [
+        "--session",
+        "--print-address=1",
+        "--nofork",
+        "--nopidfile",
+      ]);
+      display.env.DBUS_SESSION_BUS_ADDRESS = (await bus.line(/^(unix:\S+)$/m))[1] ?? "";
+      return display;
+    } catch (error) {
+      await display.stop();
+      throw error;
+    }
+  }
+
+  /** Starts a program on this display; it ends with it. */
+  run(name: string, command: string, args: string[], env: NodeJS.ProcessEnv = {}): Program {
+    const program = new Program(name, command, args, { ...this.env, ...env });
+    this.#programs.push(program);
+    return program;
+  }
+
+  /** Starts PipeWire and a session manager; with `sound` also its PulseAudio server, with a sink that nobody hears. */
+  async startPipewire(o: { sound: boolean }): Promise<void> {
+    this.run("pipewire", "pipewire", []);
+    await this.#succeeds("pw-cli", ["info", "0"]);
+    this.run("wireplumber", "wireplumber", []);
+    if (!o.sound) return;
+    this.run("pipewire-pulse", "pipewire-pulse", []);
+    await this.#succeeds("pactl", ["info"]);
+    await this.#succeeds("pactl", ["load-module", "module-null-sink", "sink_name=screen_sound"]);
+    await this.#succeeds("pactl", ["set-default-sink", "screen_sound"]);
+  }
+
+  /** Runs a command again and again until it succeeds, for servers that don't say when they are ready. */
+  async #succeeds(command: string, args: string[]): Promise<void> {
+    const deadline = Date.now() + 15_000;
+    for (;;) {
+      const program = new Program(command, command, args, this.env);
+      while (program.running) await new Promise((resolve) => setTimeout(resolve, 20));
+      if ((await program.end()).code === 0) return;
+      if (Date.now() > deadline) throw new Error(`${command} ${args.join(" ")} does not succeed:\n${program.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  /** Keeps what the screen shows as a PNG. */
+  async screenshot(path: string): Promise<void> {
+    await this.#succeeds("import", ["-window", "root", path]);
+    await (await open(path)).close();
+  }
+
+  async stop(): Promise<void> {
+    for (const program of this.#programs.reverse()) await program.end();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}

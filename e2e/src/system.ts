@@ -1,0 +1,130 @@
+// The real servers on free ports of loopback: one directory and some relays, each ended by its own id.
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { Program } from "./process.ts";
+
+/** Where the binaries under test are. */
+export const BINARIES = resolve(process.env.BINARIES ?? join(import.meta.dirname, "../../target/debug"));
+
+const READY_TIME_MAX_MS = 15_000;
+
+export interface Server {
+  program: Program;
+  port: number;
+  internalPort: number;
+}
+
+export interface Relay extends Server {
+  name: string;
+}
+
+export interface SystemOptions {
+  relays?: number;
+  /** Where broadcasters and viewers are told to reach a relay, when that is not its own port: for a proxy before it. */
+  publicPort?: (relayName: string, port: number) => Promise<number>;
+  relayFlags?: string[];
+}
+
+export class System {
+  readonly #folder: string;
+  readonly #secret = randomBytes(16).toString("hex");
+  readonly #others: Program[] = [];
+  readonly relays: Relay[] = [];
+  directory!: Server;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async start(options: SystemOptions = {}): Promise<System> {
+    const system = new System(await mkdtemp(join(tmpdir(), "dead-streaming-")));
+    try {
+      const flags = ["--listen", "127.0.0.1:0", "--data-dir", join(system.#folder, "directory")];
+      system.directory = await system.#server("directory", flags);
+      for (let n = 1; n <= (options.relays ?? 2); n++) await system.startRelay(`relay-${n}`, options);
+      return system;
+    } catch (error) {
+      await system.stop();
+      throw error;
+    }
+  }
+
+  /** The address of the pages and the API. */
+  get url(): string {
+    return `http://127.0.0.1:${this.directory.port}`;
+  }
+
+  async startRelay(name: string, options: SystemOptions = {}): Promise<Relay> {
+    const flags = ["--name", name, "--directory", this.url, "--data-dir", join(this.#folder, name)];
+    if (options.publicPort) {
+      // The public address must be known before the relay starts, so its own port is chosen first.
+      const port = await freePort();
+      const publicPort = await options.publicPort(name, port);
+      flags.push("--listen", `127.0.0.1:${port}`, "--public-url", `ws://127.0.0.1:${publicPort}/ws`);
+    } else flags.push("--listen", "127.0.0.1:0");
+    const relay = { name, ...(await this.#server("relay", [...flags, ...(options.relayFlags ?? [])])) };
+    this.relays.push(relay);
+    return relay;
+  }
+
+  /** Starts `broadcast` and waits until it is live. */
+  async broadcast(flags: string[], env: NodeJS.ProcessEnv = {}): Promise<{ program: Program; link: string }> {
+    const program = new Program("broadcast", join(BINARIES, "broadcast"), ["--directory", this.url, ...flags], env);
+    this.#others.push(program);
+    const [link] = await program.line(/^http\S+/m);
+    return { program, link };
+  }
+
+  /** Ends everything; what can't end cleanly is an error. */
+  async stop(): Promise<void> {
+    const problems: string[] = [];
+    const end = async (name: string, program: Program) => {
+      if (!program.running) return;
+      const ended = await program.end();
+      if (ended.killed || ended.code !== 0) {
+        problems.push(`${name} ended with ${JSON.stringify(ended)}:\n${program.output.slice(-2000)}`);
+      }
+    };
+    for (const program of this.#others.reverse()) await end("broadcast", program);
+    for (const relay of this.relays) await end(relay.name, relay.program);
+    if (this.directory) await end("directory", this.directory.program);
+    await rm(this.#folder, { recursive: true, force: true });
+    if (problems.length > 0) throw new Error(problems.join("\n"));
+  }
+
+  async #server(binary: string, flags: string[]): Promise<Server> {
+    const program = new Program(
+      binary,
+      join(BINARIES, binary),
+      [...flags, "--internal-listen", "127.0.0.1:0", "--log-format", "json"],
+      { JOIN_SECRET: this.#secret },
+    );
+    const [, port] = await program.line(/"listen":"[^"]*:(\d+)"/);
+    const [, internalPort] = await program.line(/"internal_listen":"[^"]*:(\d+)"/);
+    const server = { program, port: Number(port), internalPort: Number(internalPort) };
+    const deadline = Date.now() + READY_TIME_MAX_MS;
+    for (;;) {
+      const answer = await fetch(`http://127.0.0.1:${server.internalPort}/readyz`).catch(() => null);
+      if (answer?.ok) return server;
+      if (Date.now() > deadline) throw new Error(`${binary} is not ready:\n${program.output.slice(-2000)}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** A port of loopback that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const { createServer } = await import("node:net");
+  return await new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
+      );
+    });
+  });
+}
