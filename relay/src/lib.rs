@@ -1,1 +1,135 @@
-//! relay.
+//! A relay: takes streams from broadcasters and hands them on to viewers, as they are. It never looks into media; who may do
+//! what is said by tickets, which it verifies with the directory's public key alone.
+
+pub mod config;
+pub mod connection;
+pub mod data_dir;
+pub mod directory_link;
+pub mod listener;
+pub mod metrics;
+pub mod publisher;
+pub mod stream;
+pub mod transport;
+pub mod viewer;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use anyhow::{Context as _, Result};
+pub use config::{Config, Flags};
+use connection::House;
+use data_dir::DataDir;
+use directory_link::{DirectoryLink, Introduction};
+use metrics::Metrics;
+use prometheus_client::registry::Registry;
+use service::{Lifecycle, internal_listener};
+use stream::streams::{Streams, TICK_INTERVAL};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::info;
+use url::Url;
+
+/// A relay whose listeners are open, and that does not serve yet.
+#[derive(Debug)]
+pub struct Relay {
+    config: Config,
+    public: TcpListener,
+    internal: TcpListener,
+    data_dir: DataDir,
+    public_key: String,
+}
+
+impl Relay {
+    /// Opens the listeners and the data folder.
+    ///
+    /// # Errors
+    /// One sentence for an operator when something can't be opened.
+    pub async fn bind(config: Config) -> Result<Self> {
+        let data_dir = DataDir::open(config.data_dir.clone())?;
+        let public_key = data_dir.public_key()?;
+        let public = listener::listen(config.listen).await?;
+        let internal = service::listener::listen(config.internal_listen, "--internal-listen").await?;
+        Ok(Self { config, public, internal, data_dir, public_key })
+    }
+
+    /// Where the public is listened for.
+    ///
+    /// # Errors
+    /// When the system won't tell.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        service::listener::local_addr(&self.public)
+    }
+
+    /// Where operators are listened for.
+    ///
+    /// # Errors
+    /// When the system won't tell.
+    pub fn internal_addr(&self) -> Result<SocketAddr> {
+        service::listener::local_addr(&self.internal)
+    }
+
+    /// Serves until `life` is asked to stop, and ends within the grace.
+    ///
+    /// # Errors
+    /// When the relay can't begin to serve.
+    pub async fn run(self, life: Lifecycle) -> Result<()> {
+        let Self { config, public, internal, data_dir, public_key } = self;
+        let address = service::listener::local_addr(&public)?;
+        let metrics = Arc::new(Metrics::default());
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let house = Arc::new(House {
+            name: config.name,
+            ticket_key: RwLock::new(data_dir.ticket_key()),
+            streams: Streams::new(config.capacity, Arc::clone(&metrics)),
+            clock: config.clock,
+            metrics,
+            first_message_time_max: config.first_message_time_max,
+            stopping: life.stopping(),
+        });
+        let (streams_max, viewers_max) = (config.capacity.streams_max, config.capacity.viewers_max);
+        let introduction = Introduction {
+            url: match config.public_url {
+                Some(url) => url,
+                None => Url::parse(&format!("ws://127.0.0.1:{}/ws", address.port())).context("no public URL")?,
+            },
+            streams_max,
+            viewers_max,
+            public_key,
+        };
+        let link = DirectoryLink::new(config.directory, config.join_secret, introduction, data_dir, Arc::clone(&house))
+            .context("the link to the directory can't be set up")?;
+        life.spawn(link.run(life.stopping()));
+        life.spawn(tick(Arc::clone(&house)));
+        internal_listener::serve(internal, registry, readiness(&house), &life);
+        let connections_max = listener::connections_max(streams_max, viewers_max);
+        info!(relay = %house.name, port = address.port(), "serving");
+        life.spawn(listener::serve(public, house, connections_max, life.clone()));
+        life.ended(config.grace).await;
+        info!("stopped");
+        Ok(())
+    }
+}
+
+fn readiness(house: &Arc<House>) -> internal_listener::Readiness {
+    let house = Arc::clone(house);
+    Arc::new(move || match *house.ticket_key.read().unwrap_or_else(PoisonError::into_inner) {
+        Some(_) => Ok(()),
+        None => Err("the directory has not let this relay join yet".to_owned()),
+    })
+}
+
+async fn tick(house: Arc<House>) {
+    let mut ticks = interval(TICK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = house.stopping.cancelled() => return,
+            _ = ticks.tick() => house.streams.tick(Instant::now()),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What an operator sets. Flags are parsed by clap and checked here, once; the rest of the relay gets [`Config`].
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Parser;
+use protocol::{
+    RelayName,
+    limits::{FIRST_MESSAGE_TIME_MAX, MESSAGE_BYTES_MAX, RELAY_URL_BYTES_MAX, TRACKS_MAX, WINDOW_BYTES_DEFAULT},
+};
+use service::{Clock, lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
+use url::Url;
+
+use crate::stream::{streams::Capacity, window::INIT_BYTES_MAX};
+
+/// Smallest window: the largest message and all init segments fit, with room for what comes around them.
+const WINDOW_BYTES_MIN: usize = MESSAGE_BYTES_MAX + TRACKS_MAX * INIT_BYTES_MAX + 1024 * 1024;
+
+/// Longest grace: a process that takes longer to end is in the way of whoever restarts it.
+const GRACE_SECONDS_MAX: u64 = 600;
+
+/// Takes live streams from broadcasters and hands them on to viewers.
+///
+/// A relay joins the directory with the join secret and from then on reports what it carries. Broadcasters and viewers reach it
+/// by WebSocket with tickets that the directory has signed.
+#[derive(Debug, Parser)]
+#[command(name = "relay", version)]
+pub struct Flags {
+    /// The name this relay holds at the directory: 1 to 63 of a-z, 0-9 and "-" [default: the host's name]
+    #[arg(long, env = "RELAY_NAME")]
+    pub name: Option<String>,
+
+    /// Where broadcasters and viewers are listened for; port 0 takes a free port
+    #[arg(long, env = "RELAY_LISTEN", default_value = "0.0.0.0:5001", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// Where operators find /healthz, /readyz and /metrics; best not reachable by strangers
+    #[arg(long, env = "RELAY_INTERNAL_LISTEN", default_value = "127.0.0.1:5081", value_name = "ADDRESS:PORT")]
+    pub internal_listen: SocketAddr,
+
+    /// The address people reach this relay at, ws:// or wss://, with the path /ws [default: ws://127.0.0.1:PORT/ws]
+    #[arg(long, env = "RELAY_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<Url>,
+
+    /// The directory to join
+    #[arg(long, env = "DIRECTORY_URL", default_value = "http://127.0.0.1:5000", value_name = "URL")]
+    pub directory: Url,
+
+    /// What this relay proves to the directory that it may join; the same as the directory's. Better set in the environment than
+    /// here, where other users of the machine can read it
+    #[arg(long, env = "JOIN_SECRET", hide_env_values = true, default_value = "", hide_default_value = true)]
+    pub join_secret: String,
+
+    /// The folder of this relay's key, by which a restarted relay is known as the same; made when it is not there
+    #[arg(long, env = "DATA_DIR", default_value = "relay-data", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+
+    /// Bytes of media held for each stream: what a viewer may be behind
+    #[arg(long, env = "RELAY_WINDOW_BYTES", default_value_t = WINDOW_BYTES_DEFAULT, value_name = "BYTES")]
+    pub window_bytes: usize,
+
+    /// Most streams this relay carries; memory needed is this times the window
+    #[arg(long, env = "RELAY_STREAMS_MAX", default_value_t = 64, value_name = "COUNT")]
+    pub streams_max: u32,
+
+    /// Most viewers this relay serves, over all streams
+    #[arg(long, env = "RELAY_VIEWERS_MAX", default_value_t = 2000, value_name = "COUNT")]
+    pub viewers_max: u32,
+
+    /// Seconds the relay may take to end after it was asked to
+    #[arg(long, env = "GRACE_SECONDS", default_value_t = GRACE_DEFAULT.as_secs(), value_name = "SECONDS")]
+    pub grace_seconds: u64,
+
+    /// How log lines look
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// A secret that is not to be seen in logs.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for an `Authorization` header.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// A relay's checked settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The relay's name.
+    pub name: RelayName,
+    /// Where the public is listened for.
+    pub listen: SocketAddr,
+    /// Where operators are listened for.
+    pub internal_listen: SocketAddr,
+    /// The public address; `None`: this machine's own, with the port that was got.
+    pub public_url: Option<Url>,
+    /// The directory's base address.
+    pub directory: Url,
+    /// What the relay joins with.
+    pub join_secret: Secret,
+    /// The folder of its keys.
+    pub data_dir: PathBuf,
+    /// How much it carries.
+    pub capacity: Capacity,
+    /// How long its end may take.
+    pub grace: Duration,
+    /// How long a connection may take to say who it is.
+    pub first_message_time_max: Duration,
+    /// The time of day.
+    pub clock: Clock,
+}
+
+impl TryFrom<Flags> for Config {
+    type Error = anyhow::Error;
+
+    fn try_from(flags: Flags) -> Result<Self> {
+        ensure!(
+            !flags.join_secret.is_empty(),
+            "no join secret: set JOIN_SECRET to the secret that the directory was started with"
+        );
+        ensure!(
+            matches!(flags.directory.scheme(), "http" | "https"),
+            "--directory is {}; give an address that begins with http:// or https://",
+            flags.directory
+        );
+        if let Some(url) = &flags.public_url {
+            check_public_url(url)?;
+        }
+        ensure!(
+            flags.window_bytes >= WINDOW_BYTES_MIN,
+            "--window-bytes is {}; give at least {WINDOW_BYTES_MIN}, so that the largest message fits",
+            flags.window_bytes
+        );
+        ensure!(flags.streams_max > 0, "--streams-max is 0; give at least 1");
+        ensure!(flags.viewers_max > 0, "--viewers-max is 0; give at least 1");
+        ensure!(
+            (1..=GRACE_SECONDS_MAX).contains(&flags.grace_seconds),
+            "--grace-seconds is {}; give 1 to {GRACE_SECONDS_MAX}",
+            flags.grace_seconds
+        );
+        Ok(Self {
+            name: match &flags.name {
+                Some(name) => name.parse().with_context(|| format!("--name {name:?} can't be used"))?,
+                None => name_of_host()?,
+            },
+            listen: flags.listen,
+            internal_listen: flags.internal_listen,
+            public_url: flags.public_url,
+            directory: flags.directory,
+            join_secret: flags.join_secret.into(),
+            data_dir: flags.data_dir,
+            capacity: Capacity {
+                streams_max: flags.streams_max,
+                viewers_max: flags.viewers_max,
+                window_bytes: flags.window_bytes,
+            },
+            grace: Duration::from_secs(flags.grace_seconds),
+            first_message_time_max: FIRST_MESSAGE_TIME_MAX,
+            clock: Clock::system(),
+        })
+    }
+}
+
+fn check_public_url(url: &Url) -> Result<()> {
+    if !matches!(url.scheme(), "ws" | "wss") || url.host().is_none() {
+        bail!("--public-url is {url}; give an address such as ws://relay.example:5001/ws");
+    }
+    if url.path() != "/ws" && !url.path().ends_with("/ws") {
+        bail!("--public-url is {url}; its path has to end with /ws, as this relay answers there");
+    }
+    ensure!(url.as_str().len() <= RELAY_URL_BYTES_MAX, "--public-url has more than {RELAY_URL_BYTES_MAX} bytes");
+    Ok(())
+}
+
+fn name_of_host() -> Result<RelayName> {
+    let host = std::env::var("HOSTNAME")
+        .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"))
+        .or_else(|_| std::env::var("COMPUTERNAME"))
+        .unwrap_or_default();
+    let label = host.trim().split('.').next().unwrap_or_default().to_ascii_lowercase();
+    label.parse().with_context(|| format!("the host's name {label:?} can't be the relay's; set one with --name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(arguments: &[&str]) -> Result<Config> {
+        let all = ["relay", "--join-secret", "a-long-secret", "--name", "relay-1"].iter().chain(arguments);
+        Flags::try_parse_from(all)?.try_into()
+    }
+
+    fn refused(arguments: &[&str]) -> String {
+        format!("{:#}", config(arguments).unwrap_err())
+    }
+
+    #[test]
+    fn defaults_are_good() {
+        let config = config(&[]).unwrap();
+        assert_eq!((config.name.as_str(), config.listen.port()), ("relay-1", 5001));
+        assert_eq!(config.capacity.window_bytes, WINDOW_BYTES_DEFAULT);
+    }
+
+    #[test]
+    fn wrong_settings_are_sentences_that_name_the_flag() {
+        for (arguments, words) in [
+            (["--public-url", "http://a/ws"], "--public-url is http://a/ws; give an address such as"),
+            (["--public-url", "ws://a/"], "its path has to end with /ws"),
+            (["--directory", "ws://a/"], "--directory is ws://a/; give an address"),
+            (["--window-bytes", "1"], "--window-bytes is 1; give at least"),
+            (["--streams-max", "0"], "--streams-max is 0"),
+            (["--viewers-max", "0"], "--viewers-max is 0"),
+            (["--grace-seconds", "601"], "--grace-seconds is 601"),
+        ] {
+            assert!(refused(&arguments).contains(words), "{arguments:?}: {}", refused(&arguments));
+        }
+        let nameless = Flags::try_parse_from(["relay", "--join-secret", "s", "--name", "No Name"]).unwrap();
+        assert!(format!("{:#}", Config::try_from(nameless).unwrap_err()).contains("a relay name is"));
+    }
+
+    #[test]
+    fn secret_hides_in_debug() {
+        assert!(!format!("{:?}", config(&[]).unwrap()).contains("a-long-secret"));
+    }
+}

@@ -1,0 +1,270 @@
+//! A connection from its first message on: [`Incoming`] until it has said who it is, then [`Publishing`] or [`Viewing`].
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use protocol::{
+    ErrorCode, PROTOCOL_VERSION, RelayName, TrackInfo,
+    control::{ClientHello, ToBroadcaster, ToViewer},
+    limits::TRACKS_MAX,
+    ticket::{Action, Grant, TicketVerifier},
+};
+use serde::Serialize;
+use service::Clock;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{Span, info};
+
+use crate::{
+    metrics::Metrics,
+    publisher::Publishing,
+    stream::streams::Streams,
+    transport::{Message, ReceiveError, SendError, websocket::Socket},
+    viewer::Viewing,
+};
+
+/// What every connection needs to know of its relay.
+#[derive(Debug)]
+pub struct House {
+    /// The relay's name, which tickets must name.
+    pub name: RelayName,
+    /// The key that tickets are verified with; none before the relay has joined a directory for the first time.
+    pub ticket_key: RwLock<Option<TicketVerifier>>,
+    /// The streams.
+    pub streams: Streams,
+    /// The time of day.
+    pub clock: Clock,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// How long the first message may take.
+    pub first_message_time_max: Duration,
+    /// Cancelled when the relay is to stop.
+    pub stopping: CancellationToken,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The peer has gone.
+    Left,
+    /// The peer is told why, and the connection is closed.
+    Error(ErrorCode, String),
+    /// The peer takes nothing.
+    TooSlow,
+    /// The stream is over.
+    StreamEnded,
+    /// The relay stops.
+    Stopping,
+}
+
+impl End {
+    /// The fixed word for it.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Error(code, _) => code.as_str(),
+            Self::TooSlow => "too_slow",
+            Self::StreamEnded => "stream_ended",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// An error with `error`'s own words.
+    pub fn error(code: ErrorCode, error: impl ToString) -> Self {
+        Self::Error(code, error.to_string())
+    }
+}
+
+impl From<SendError> for End {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Lost => Self::Left,
+            SendError::TooSlow => Self::TooSlow,
+        }
+    }
+}
+
+impl From<ReceiveError> for End {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::Closed | ReceiveError::Lost => Self::Left,
+            ReceiveError::TooLarge => Self::error(ErrorCode::TooLarge, error),
+            ReceiveError::Malformed(text) => Self::Error(ErrorCode::InvalidRequest, text),
+        }
+    }
+}
+
+/// A connection that has not said who it is.
+#[derive(Debug)]
+pub struct Incoming {
+    socket: Socket,
+    house: Arc<House>,
+}
+
+/// A connection that was let in.
+enum Admitted {
+    Publishing(Publishing),
+    Viewing(Viewing),
+}
+
+impl Incoming {
+    /// A connection whose handshake is done.
+    #[must_use]
+    pub const fn new(socket: Socket, house: Arc<House>) -> Self {
+        Self { socket, house }
+    }
+
+    /// Serves the connection until it ends.
+    pub async fn serve(self) {
+        match self.admit().await {
+            Some(Admitted::Publishing(publishing)) => publishing.serve().await,
+            Some(Admitted::Viewing(viewing)) => viewing.serve().await,
+            None => {}
+        }
+    }
+
+    async fn admit(mut self) -> Option<Admitted> {
+        let end = match self.hello().await {
+            Ok(hello) => match self.judge(hello) {
+                Ok(seat) => return Some(seat.with(self.socket, self.house)),
+                Err(end) => end,
+            },
+            Err(end) => end,
+        };
+        if let End::Error(code, message) = &end {
+            self.house.metrics.refused(*code);
+            info!(code = code.as_str(), message, "connection refused");
+        }
+        farewell(self.socket, &end, &[]).await;
+        None
+    }
+
+    async fn hello(&mut self) -> Result<ClientHello, End> {
+        let late = || {
+            let seconds = self.house.first_message_time_max.as_secs_f32();
+            End::Error(ErrorCode::FirstMessageLate, format!("the first message did not come within {seconds} s"))
+        };
+        let first = async {
+            loop {
+                match self.socket.receive().await? {
+                    Message::Alive => {}
+                    Message::Text(text) => return parse(&text),
+                    Message::Media(_) => {
+                        return Err(End::error(
+                            ErrorCode::InvalidRequest,
+                            "the first message has to say who speaks, in JSON",
+                        ));
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = self.house.stopping.cancelled() => Err(End::Stopping),
+            hello = timeout(self.house.first_message_time_max, first) => hello.unwrap_or_else(|_| Err(late())),
+        }
+    }
+
+    fn judge(&self, hello: ClientHello) -> Result<Seat, End> {
+        let (ClientHello::RegisterNewStream { protocol, .. } | ClientHello::WatchStream { protocol, .. }) = &hello;
+        if *protocol != PROTOCOL_VERSION {
+            let message = format!("this relay speaks protocol {PROTOCOL_VERSION}, not {protocol}");
+            return Err(End::Error(ErrorCode::UnsupportedProtocol, message));
+        }
+        match hello {
+            ClientHello::RegisterNewStream { ticket, tracks, .. } => {
+                let grant = self.verify(&ticket, Action::Publish)?;
+                check_tracks(&tracks)?;
+                let seat = self.house.streams.publish(grant.stream, grant.epoch, tracks, Instant::now());
+                seat.map(Seat::Publisher).map_err(|refused| End::error(refused.code(), refused))
+            }
+            ClientHello::WatchStream { ticket, .. } => {
+                let grant = self.verify(&ticket, Action::Watch)?;
+                let seat = self.house.streams.watch(grant.stream);
+                seat.map(Seat::Viewer).map_err(|refused| End::error(refused.code(), refused))
+            }
+        }
+    }
+
+    fn verify(&self, ticket: &str, action: Action) -> Result<Grant, End> {
+        let key = self.house.ticket_key.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(key) = key.as_ref() else {
+            let message = "this relay has not joined its directory yet; try again in a moment";
+            return Err(End::error(ErrorCode::NoRelay, message));
+        };
+        let grant = key.verify(ticket, action, &self.house.name, self.house.clock.now_s());
+        let grant = grant.map_err(|error| End::error(error.code(), error))?;
+        Span::current().record("stream.id", tracing::field::display(grant.stream));
+        Ok(grant)
+    }
+}
+
+/// A seat in a stream, before the connection sits on it.
+enum Seat {
+    Publisher(crate::stream::PublisherSeat),
+    Viewer(crate::stream::ViewerSeat),
+}
+
+impl Seat {
+    fn with(self, socket: Socket, house: Arc<House>) -> Admitted {
+        match self {
+            Self::Publisher(seat) => Admitted::Publishing(Publishing::new(socket, seat, house)),
+            Self::Viewer(seat) => Admitted::Viewing(Viewing::new(socket, seat, house)),
+        }
+    }
+}
+
+fn check_tracks(tracks: &[TrackInfo]) -> Result<(), End> {
+    if tracks.len() > TRACKS_MAX {
+        let message = format!("a stream has at most {TRACKS_MAX} tracks, not {}", tracks.len());
+        return Err(End::Error(ErrorCode::TooManyTracks, message));
+    }
+    if tracks.is_empty() {
+        return Err(End::error(ErrorCode::InvalidRequest, "a stream has at least one track"));
+    }
+    for (index, info) in tracks.iter().enumerate() {
+        if !info.is_well_formed() {
+            return Err(End::Error(ErrorCode::InvalidRequest, format!("track {} is not well described", info.track)));
+        }
+        if tracks.iter().take(index).any(|earlier| earlier.track == info.track) {
+            return Err(End::Error(ErrorCode::InvalidRequest, format!("track {} is there twice", info.track)));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a control message.
+pub(crate) fn parse<'text, T: serde::Deserialize<'text>>(text: &'text str) -> Result<T, End> {
+    serde_json::from_str(text).map_err(|error| {
+        End::Error(ErrorCode::InvalidRequest, format!("the message is not one of the documented ones: {error}"))
+    })
+}
+
+/// Writes a control message.
+pub(crate) fn text_of(message: &impl Serialize) -> String {
+    // Maps with string keys and finite numbers only: there is nothing that JSON can't say.
+    serde_json::to_string(message).unwrap_or_default()
+}
+
+/// Ends a connection as `end` asks for; `words` come before its own.
+pub(crate) async fn farewell(socket: Socket, end: &End, words: &[String]) {
+    let mut last = words.to_vec();
+    let (code, reason) = match end {
+        End::Left => return,
+        End::TooSlow => return socket.cut(),
+        End::StreamEnded => (1000, "stream_ended"),
+        End::Stopping => {
+            let message = "this relay is shutting down".to_owned();
+            last.push(text_of(&ToViewer::Error { code: ErrorCode::ShuttingDown, message }));
+            (ErrorCode::ShuttingDown.close_code(), ErrorCode::ShuttingDown.as_str())
+        }
+        End::Error(code, message) => {
+            // Both directions write an error alike.
+            last.push(text_of(&ToBroadcaster::Error { code: *code, message: message.clone() }));
+            (code.close_code(), code.as_str())
+        }
+    };
+    socket.close(last, code, reason).await;
+}

@@ -1,0 +1,83 @@
+//! The folder with this relay's private key and the directory's ticket key, readable by its owner alone.
+
+use std::{fs, io::Write as _, path::PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use protocol::ticket::{TicketSigner, TicketVerifier};
+
+const RELAY_KEY_FILE: &str = "relay-key.pk8";
+const TICKET_KEY_FILE: &str = "ticket-key";
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    folder: PathBuf,
+}
+
+impl DataDir {
+    /// The folder, made when it is not there.
+    ///
+    /// # Errors
+    /// When it can't be made; the error names the flag.
+    pub fn open(folder: PathBuf) -> Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(&folder)
+            .with_context(|| format!("can't make the folder {}; choose another with --data-dir", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// This relay's public key, by which the directory knows it again. The private half is made at the first start.
+    ///
+    /// # Errors
+    /// When the key can't be read, is none, or can't be written.
+    pub fn public_key(&self) -> Result<String> {
+        let path = self.folder.join(RELAY_KEY_FILE);
+        let pkcs8 = match fs::read(&path) {
+            Ok(pkcs8) => pkcs8,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let pkcs8 = TicketSigner::generate_pkcs8().context("the system has no randomness for a key")?;
+                self.write(RELAY_KEY_FILE, &pkcs8)?;
+                pkcs8
+            }
+            Err(error) => return Err(error).with_context(|| format!("can't read {}", path.display())),
+        };
+        let key = TicketSigner::from_pkcs8(&pkcs8)
+            .map_err(|_| anyhow!("{} holds no key; remove it to get a new one", path.display()))?;
+        Ok(key.public_key())
+    }
+
+    /// The ticket key of the last registration, when there was one.
+    #[must_use]
+    pub fn ticket_key(&self) -> Option<TicketVerifier> {
+        let text = fs::read_to_string(self.folder.join(TICKET_KEY_FILE)).ok()?;
+        TicketVerifier::new(text.trim()).ok()
+    }
+
+    /// Keeps the ticket key, for a start while the directory is down.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn keep_ticket_key(&self, key: &str) -> Result<()> {
+        self.write(TICKET_KEY_FILE, key.as_bytes())
+    }
+
+    /// Writes beside and renames, so that a crash leaves the old file or the new one.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let (path, beside) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let write = || {
+            let mut file = options.open(&beside)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)
+        };
+        write().with_context(|| format!("can't write {}; choose another folder with --data-dir", path.display()))
+    }
+}

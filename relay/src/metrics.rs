@@ -1,0 +1,119 @@
+//! What this relay counts, for `/metrics`. One struct, passed in; labels have few values, and none comes from outside.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use protocol::{ErrorCode, MediaKind};
+
+use crate::stream::window::{SkipReason, Skipped};
+
+/// All metrics of a relay.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Streams carried now.
+    pub streams: Gauge,
+    /// Publishers connected now.
+    pub publishers: Gauge,
+    /// Viewers connected now.
+    pub viewers: Gauge,
+    /// Connections open now, those that have not said yet who they are included.
+    pub connections: Gauge,
+    /// Bytes of media messages from publishers.
+    pub bytes_in: Counter,
+    /// Chunks from publishers.
+    pub chunks_in: Counter,
+    /// Bytes of media messages to viewers.
+    pub bytes_out: Counter,
+    /// Chunks to viewers.
+    pub chunks_out: Counter,
+    /// Viewers whose connection this relay ended, by reason.
+    pub viewers_dropped: Family<Labels, Counter>,
+    /// Publishers whose connection this relay ended, by reason.
+    pub publishers_dropped: Family<Labels, Counter>,
+    /// Chunks that were left out for viewers, by reason.
+    pub chunks_skipped: Family<Labels, Counter>,
+    /// Connections that were not let in, by error code.
+    pub connections_refused: Family<Labels, Counter>,
+    /// Heartbeats and registrations that failed.
+    pub heartbeat_failures: Counter,
+}
+
+/// The one label: why.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Labels {
+    /// A fixed word.
+    pub reason: Reason,
+}
+
+/// A fixed word.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reason(pub &'static str);
+
+impl EncodeLabelValue for Reason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        EncodeLabelValue::encode(&self.0, encoder)
+    }
+}
+
+impl Metrics {
+    /// Makes the metrics visible in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        let relay = registry.sub_registry_with_prefix("relay");
+        relay.register("streams", "Streams carried now", self.streams.clone());
+        relay.register("publishers", "Publishers connected now", self.publishers.clone());
+        relay.register("viewers", "Viewers connected now", self.viewers.clone());
+        relay.register("connections", "Connections open now", self.connections.clone());
+        relay.register("media_bytes_in", "Bytes of media messages from publishers", self.bytes_in.clone());
+        relay.register("chunks_in", "Chunks from publishers", self.chunks_in.clone());
+        relay.register("media_bytes_out", "Bytes of media messages to viewers", self.bytes_out.clone());
+        relay.register("chunks_out", "Chunks to viewers", self.chunks_out.clone());
+        relay.register("viewers_dropped", "Viewers disconnected by the relay", self.viewers_dropped.clone());
+        relay.register("publishers_dropped", "Publishers disconnected by the relay", self.publishers_dropped.clone());
+        relay.register("chunks_skipped", "Chunks left out for viewers", self.chunks_skipped.clone());
+        relay.register("connections_refused", "Connections not let in", self.connections_refused.clone());
+        relay.register(
+            "heartbeat_failures",
+            "Heartbeats and registrations that failed",
+            self.heartbeat_failures.clone(),
+        );
+    }
+
+    /// A media message came in.
+    pub fn took_in(&self, kind: MediaKind, bytes: u64) {
+        self.bytes_in.inc_by(bytes);
+        if kind == MediaKind::Chunk {
+            self.chunks_in.inc();
+        }
+    }
+
+    /// A viewer was left without chunks.
+    pub fn skipped(&self, skipped: &Skipped) {
+        let reason = match skipped.reason {
+            SkipReason::Behind => "behind",
+            SkipReason::Evicted => "evicted",
+            SkipReason::Restarted => "restarted",
+        };
+        self.chunks_skipped.get_or_create(&labels(reason)).inc_by(skipped.chunks);
+    }
+
+    /// A connection was not let in.
+    pub fn refused(&self, code: ErrorCode) {
+        self.connections_refused.get_or_create(&labels(code.as_str())).inc();
+    }
+
+    /// This relay ended a viewer's connection.
+    pub fn dropped_viewer(&self, reason: &'static str) {
+        self.viewers_dropped.get_or_create(&labels(reason)).inc();
+    }
+
+    /// This relay ended a publisher's connection.
+    pub fn dropped_publisher(&self, reason: &'static str) {
+        self.publishers_dropped.get_or_create(&labels(reason)).inc();
+    }
+}
+
+const fn labels(reason: &'static str) -> Labels {
+    Labels { reason: Reason(reason) }
+}

@@ -1,0 +1,143 @@
+//! A connection that sends a stream.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use protocol::{
+    ErrorCode, MediaHeader, MediaKind,
+    control::{FromBroadcaster, ToBroadcaster},
+    limits::{KEEP_ALIVE_INTERVAL, SILENCE_TIME_MAX},
+};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{debug, info};
+
+use crate::{
+    connection::{End, House, farewell, parse, text_of},
+    stream::{PublisherSeat, PushError},
+    transport::{Message, websocket::Socket},
+};
+
+/// How often a broadcaster is told what has arrived: it is what its "live" light stands on.
+const RECEIVED_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A broadcaster that was let in.
+#[derive(Debug)]
+pub struct Publishing {
+    socket: Socket,
+    seat: PublisherSeat,
+    house: Arc<House>,
+    received: Received,
+    told: Received,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Received {
+    chunks: u64,
+    bytes: u64,
+}
+
+impl Publishing {
+    /// A broadcaster on its seat.
+    #[must_use]
+    pub fn new(mut socket: Socket, seat: PublisherSeat, house: Arc<House>) -> Self {
+        socket.allow_media();
+        Self { socket, seat, house, received: Received::default(), told: Received::default() }
+    }
+
+    /// Serves until the connection or the stream ends.
+    pub async fn serve(mut self) {
+        info!(stream.id = %self.seat.stream(), "a broadcaster came");
+        let begun = Instant::now();
+        let Err(end) = self.run().await;
+        let stream = self.seat.stream();
+        // The seat is free before the farewell, which may take a while.
+        drop(self.seat);
+        if end == End::StreamEnded {
+            self.house.streams.end(stream, Instant::now());
+        }
+        if !matches!(end, End::Left | End::StreamEnded) {
+            self.house.metrics.dropped_publisher(end.reason());
+        }
+        let (chunks, duration_ms) = (self.received.chunks, begun.elapsed().as_millis() as u64);
+        info!(stream.id = %stream, reason = end.reason(), chunks, duration_ms, "a broadcaster left");
+        if let End::Error(_, message) = &end {
+            debug!(message, "what the broadcaster was told");
+        }
+        farewell(self.socket, &end, &[]).await;
+    }
+
+    async fn run(&mut self) -> Result<std::convert::Infallible, End> {
+        let registered = ToBroadcaster::StreamRegistered { stream: self.seat.stream(), relay: self.house.name.clone() };
+        self.socket.send_text(text_of(&registered)).await?;
+        self.tell_news().await?;
+        let mut tick = interval(RECEIVED_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut keep_alive = interval(KEEP_ALIVE_INTERVAL);
+        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let house = Arc::clone(&self.house);
+        loop {
+            tokio::select! {
+                () = house.stopping.cancelled() => return Err(End::Stopping),
+                message = self.socket.receive() => self.take(message?)?,
+                _ = tick.tick() => {
+                    self.tell_received().await?;
+                    self.tell_news().await?;
+                }
+                () = self.seat.changed() => self.tell_news().await?,
+                _ = keep_alive.tick() => self.keep_alive().await?,
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), End> {
+        match message {
+            Message::Alive => Ok(()),
+            Message::Media(message) => self.take_media(message),
+            Message::Text(text) => match parse(&text)? {
+                FromBroadcaster::EndStream {} => Err(End::StreamEnded),
+            },
+        }
+    }
+
+    fn take_media(&mut self, message: Bytes) -> Result<(), End> {
+        let (header, _) =
+            MediaHeader::decode(&message).map_err(|invalid| End::error(ErrorCode::InvalidRequest, invalid))?;
+        let bytes = message.len() as u64;
+        self.seat.push(&header, message).map_err(end_of)?;
+        self.received.bytes += bytes;
+        self.received.chunks += u64::from(header.kind == MediaKind::Chunk);
+        Ok(())
+    }
+
+    async fn tell_received(&mut self) -> Result<(), End> {
+        if self.told == self.received {
+            return Ok(());
+        }
+        self.told = self.received;
+        let Received { chunks, bytes } = self.received;
+        Ok(self.socket.send_text(text_of(&ToBroadcaster::Received { chunks, bytes })).await?)
+    }
+
+    async fn tell_news(&mut self) -> Result<(), End> {
+        let notice = self.seat.notice(Instant::now()).map_err(end_of)?;
+        for track in notice.keys_wanted {
+            self.socket.send_text(text_of(&ToBroadcaster::KeyFrameWanted { track })).await?;
+        }
+        if let Some(count) = notice.viewers {
+            self.socket.send_text(text_of(&ToBroadcaster::Viewers { count })).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_alive(&mut self) -> Result<(), End> {
+        if self.socket.is_silent() {
+            let message = format!("nothing was heard for {} s", SILENCE_TIME_MAX.as_secs());
+            return Err(End::Error(ErrorCode::Silent, message));
+        }
+        Ok(self.socket.ping().await?)
+    }
+}
+
+fn end_of(error: PushError) -> End {
+    End::error(error.code(), error)
+}

@@ -1,0 +1,150 @@
+//! One stream on this relay: its window, its publisher and its viewers. Knows time only as what it is told.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use protocol::{StreamId, TrackInfo, TrackNumber};
+use tokio::{sync::watch, time::Instant};
+
+use crate::metrics::Metrics;
+
+mod publisher_seat;
+pub mod streams;
+mod viewer_seat;
+pub mod window;
+
+pub use publisher_seat::{PublisherNotice, PublisherSeat, PushError};
+pub use viewer_seat::{ViewerEvent, ViewerSeat};
+use window::Window;
+
+/// How often a publisher is asked at most for a key frame of one track: an encoder needs a few frames' time to answer.
+const KEY_FRAME_WANTED_INTERVAL: Duration = Duration::from_millis(500);
+
+/// One stream.
+#[derive(Debug)]
+pub struct Stream {
+    id: StreamId,
+    state: Mutex<State>,
+    /// Wakes viewers: something in the state is new for them.
+    for_viewers: watch::Sender<()>,
+    /// Wakes the publisher: something in the state is new for it.
+    for_publisher: watch::Sender<()>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    tracks: Arc<[TrackInfo]>,
+    /// Counts how often the tracks became others.
+    tracks_version: u64,
+    epoch: u32,
+    publisher: Publisher,
+    /// Counts the publishers this stream has had; the newest one is the one that may publish.
+    session: u64,
+    ended: bool,
+    viewers: u32,
+    announced: Announced,
+    keys_wanted: Vec<KeyWanted>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Publisher {
+    Connected { chunk_arrived: bool },
+    Away { since: Instant },
+}
+
+/// The viewer count that was told last, and how often one was told.
+#[derive(Debug, Clone, Copy, Default)]
+struct Announced {
+    viewers: u32,
+    version: u64,
+}
+
+#[derive(Debug)]
+struct KeyWanted {
+    track: TrackNumber,
+    pending: bool,
+    asked_at: Option<Instant>,
+}
+
+impl Stream {
+    fn new(id: StreamId, window_bytes: usize, metrics: Arc<Metrics>, now: Instant) -> Self {
+        let state = State {
+            window: Window::new(window_bytes),
+            tracks: Arc::new([]),
+            tracks_version: 0,
+            epoch: 0,
+            publisher: Publisher::Away { since: now },
+            session: 0,
+            ended: false,
+            viewers: 0,
+            announced: Announced::default(),
+            keys_wanted: Vec::new(),
+        };
+        Self {
+            id,
+            state: Mutex::new(state),
+            for_viewers: watch::Sender::new(()),
+            for_publisher: watch::Sender::new(()),
+            metrics,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the state usable: every change of it is one that stands by itself.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_viewers(&self) {
+        self.for_viewers.send_replace(());
+    }
+
+    fn wake_publisher(&self) {
+        self.for_publisher.send_replace(());
+    }
+
+    fn wake_all(&self) {
+        self.wake_viewers();
+        self.wake_publisher();
+    }
+
+    /// Ends the stream: publisher and viewers are told.
+    fn end(&self) {
+        self.state().ended = true;
+        self.wake_all();
+    }
+
+    /// Tells the number of viewers to those who have not heard it.
+    fn announce_viewers(&self) {
+        let mut state = self.state();
+        if state.announced.viewers == state.viewers {
+            return;
+        }
+        state.announced = Announced { viewers: state.viewers, version: state.announced.version + 1 };
+        drop(state);
+        self.wake_all();
+    }
+}
+
+impl State {
+    fn want_key(&mut self, track: TrackNumber) {
+        match self.keys_wanted.iter_mut().find(|wanted| wanted.track == track) {
+            Some(wanted) => wanted.pending = true,
+            None => self.keys_wanted.push(KeyWanted { track, pending: true, asked_at: None }),
+        }
+    }
+
+    fn take_keys_wanted(&mut self, now: Instant) -> Vec<TrackNumber> {
+        let due = |wanted: &&mut KeyWanted| {
+            wanted.pending && wanted.asked_at.is_none_or(|at| now.duration_since(at) >= KEY_FRAME_WANTED_INTERVAL)
+        };
+        let take = |wanted: &mut KeyWanted| {
+            (wanted.pending, wanted.asked_at) = (false, Some(now));
+            wanted.track
+        };
+        self.keys_wanted.iter_mut().filter(due).map(take).collect()
+    }
+}

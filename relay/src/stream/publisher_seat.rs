@@ -1,0 +1,130 @@
+//! The one publisher of a stream. Dropping the seat says that the broadcaster is away.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::{ErrorCode, MediaHeader, MediaKind, StreamId, TrackNumber};
+use thiserror::Error;
+use tokio::{sync::Notify, sync::watch, time::Instant};
+
+use super::{Publisher, Stream, window::Refusal};
+
+/// The right to push into a stream.
+#[derive(Debug)]
+pub struct PublisherSeat {
+    pub(super) stream: Arc<Stream>,
+    pub(super) session: u64,
+    pub(super) wake: watch::Receiver<()>,
+    /// Tells the directory link that a stream became live or was left.
+    pub(super) liveness: Arc<Notify>,
+    pub(super) viewers_version: Option<u64>,
+}
+
+/// Why a media message was not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PushError {
+    /// The message is not one that may come now.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Another publisher has taken over.
+    #[error("a publisher with a higher epoch has taken over")]
+    Superseded,
+    /// The stream has ended.
+    #[error("the stream has ended")]
+    Ended,
+}
+
+impl PushError {
+    /// The code on the wire.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::Superseded => ErrorCode::Superseded,
+            Self::Ended => ErrorCode::StreamNotFound,
+        }
+    }
+}
+
+/// What a publisher is to be told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct PublisherNotice {
+    /// Tracks whose next key frame somebody waits for.
+    pub keys_wanted: Vec<TrackNumber>,
+    /// The number of viewers, when it is news.
+    pub viewers: Option<u32>,
+}
+
+impl PublisherSeat {
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.stream.id
+    }
+
+    /// Takes a media message in.
+    ///
+    /// # Errors
+    /// When it is out of order, or when the seat is no longer the stream's.
+    pub fn push(&self, header: &MediaHeader, message: Bytes) -> Result<(), PushError> {
+        let mut state = self.stream.state();
+        if state.session != self.session {
+            return Err(PushError::Superseded);
+        }
+        if state.ended {
+            return Err(PushError::Ended);
+        }
+        let bytes = message.len() as u64;
+        state.window.push(header, message)?;
+        let becomes_live = match &mut state.publisher {
+            Publisher::Connected { chunk_arrived } if header.kind == MediaKind::Chunk => {
+                !std::mem::replace(chunk_arrived, true)
+            }
+            _ => false,
+        };
+        drop(state);
+        self.stream.metrics.took_in(header.kind, bytes);
+        self.stream.wake_viewers();
+        if becomes_live {
+            self.liveness.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits until there may be a [`Self::notice`].
+    pub async fn changed(&mut self) {
+        // The seat holds the stream, so the sender lives as long as this receiver.
+        let _ = self.wake.changed().await;
+    }
+
+    /// What the publisher is to be told now.
+    ///
+    /// # Errors
+    /// When the seat is no longer the stream's.
+    pub fn notice(&mut self, now: Instant) -> Result<PublisherNotice, PushError> {
+        let mut state = self.stream.state();
+        if state.session != self.session {
+            return Err(PushError::Superseded);
+        }
+        if state.ended {
+            return Err(PushError::Ended);
+        }
+        let announced = state.announced;
+        let news = self.viewers_version.replace(announced.version) != Some(announced.version);
+        Ok(PublisherNotice { keys_wanted: state.take_keys_wanted(now), viewers: news.then_some(announced.viewers) })
+    }
+}
+
+impl Drop for PublisherSeat {
+    fn drop(&mut self) {
+        self.stream.metrics.publishers.dec();
+        let mut state = self.stream.state();
+        if state.session != self.session {
+            return;
+        }
+        state.publisher = Publisher::Away { since: Instant::now() };
+        drop(state);
+        self.stream.wake_viewers();
+        self.liveness.notify_one();
+    }
+}

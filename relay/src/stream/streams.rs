@@ -1,0 +1,279 @@
+//! All streams of this relay: who may publish and watch, and how long a stream outlives its broadcaster's connection.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use protocol::{
+    ErrorCode, StreamId, TrackInfo,
+    http::{CarriedStream, Heartbeat},
+    limits::{BROADCASTER_AWAY_TIME_MAX, TICKET_TIME},
+};
+use thiserror::Error;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{Publisher, PublisherSeat, Stream, ViewerSeat};
+use crate::metrics::Metrics;
+
+/// How often viewer counts are told while they change, and absent broadcasters are looked at.
+pub const TICK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Most streams whose end is remembered: several times what a relay carries within the life of a ticket. Beyond it the oldest is
+/// forgotten, and then only its own broadcaster, with a ticket that is still good, could bring it back.
+const PAST_STREAMS_MAX: usize = 4096;
+
+/// How much one relay carries.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    /// Most streams.
+    pub streams_max: u32,
+    /// Most viewers over all streams.
+    pub viewers_max: u32,
+    /// Bytes of the window of each stream.
+    pub window_bytes: usize,
+}
+
+/// Why somebody with a good ticket is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// The relay is full of streams.
+    #[error("this relay carries as many streams as it may")]
+    TooManyStreams,
+    /// The relay is full of viewers.
+    #[error("this relay serves as many viewers as it may")]
+    TooManyViewers,
+    /// The stream has a publisher of the same epoch.
+    #[error("somebody is already sending this stream")]
+    PublisherPresent,
+    /// The ticket is older than a publisher that was here.
+    #[error("a newer ticket was issued for this stream; ask the directory for one")]
+    StaleEpoch,
+    /// The stream was ended.
+    #[error("the stream has ended")]
+    Ended,
+    /// There is nothing to watch (yet).
+    #[error("the stream is not sent to this relay at the moment")]
+    NotLive,
+}
+
+impl Refused {
+    /// The code on the wire.
+    #[must_use]
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::TooManyStreams => ErrorCode::TooManyStreams,
+            Self::TooManyViewers => ErrorCode::TooManyViewers,
+            Self::PublisherPresent => ErrorCode::PublisherPresent,
+            Self::StaleEpoch => ErrorCode::StaleEpoch,
+            Self::Ended => ErrorCode::StreamNotFound,
+            Self::NotLive => ErrorCode::StreamNotLive,
+        }
+    }
+}
+
+/// The streams of one relay.
+#[derive(Debug)]
+pub struct Streams {
+    capacity: Capacity,
+    rooms: Mutex<Rooms>,
+    viewers: Arc<AtomicU32>,
+    liveness: Arc<Notify>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct Rooms {
+    streams: HashMap<StreamId, Arc<Stream>>,
+    past: HashMap<StreamId, Past>,
+}
+
+/// What is remembered of a stream that is no longer carried, for as long as a ticket of its time may be good.
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    epoch: u32,
+    /// It was ended, rather than left by its broadcaster.
+    ended: bool,
+    until: Instant,
+}
+
+impl Streams {
+    /// No streams yet.
+    #[must_use]
+    pub fn new(capacity: Capacity, metrics: Arc<Metrics>) -> Self {
+        Self { capacity, rooms: Mutex::default(), viewers: Arc::default(), liveness: Arc::default(), metrics }
+    }
+
+    /// Seats a publisher with a verified ticket of `epoch`.
+    ///
+    /// # Errors
+    /// When another one is there, the ticket is outdated, or the relay is full.
+    pub fn publish(
+        &self,
+        id: StreamId,
+        epoch: u32,
+        tracks: Vec<TrackInfo>,
+        now: Instant,
+    ) -> Result<PublisherSeat, Refused> {
+        let mut rooms = self.rooms();
+        rooms.admits(id, epoch)?;
+        let stream = match rooms.streams.get(&id) {
+            Some(stream) => Arc::clone(stream),
+            None if rooms.streams.len() >= self.capacity.streams_max as usize => return Err(Refused::TooManyStreams),
+            None => Arc::new(Stream::new(id, self.capacity.window_bytes, Arc::clone(&self.metrics), now)),
+        };
+        let session = stream.seat_publisher(epoch, tracks)?;
+        rooms.past.remove(&id);
+        rooms.streams.insert(id, Arc::clone(&stream));
+        self.metrics.streams.set(rooms.streams.len() as i64);
+        drop(rooms);
+        self.metrics.publishers.inc();
+        stream.wake_all();
+        let wake = stream.for_publisher.subscribe();
+        Ok(PublisherSeat { stream, session, wake, liveness: Arc::clone(&self.liveness), viewers_version: None })
+    }
+
+    /// Seats a viewer with a verified ticket.
+    ///
+    /// # Errors
+    /// When there is nothing to watch, or the relay is full.
+    pub fn watch(&self, id: StreamId) -> Result<ViewerSeat, Refused> {
+        let rooms = self.rooms();
+        let Some(stream) = rooms.streams.get(&id).map(Arc::clone) else {
+            let ended = rooms.past.get(&id).is_some_and(|past| past.ended);
+            return Err(if ended { Refused::Ended } else { Refused::NotLive });
+        };
+        // Under the lock of the rooms, so that the count can't pass the maximum.
+        if self.viewers.load(Ordering::Relaxed) >= self.capacity.viewers_max {
+            return Err(Refused::TooManyViewers);
+        }
+        self.viewers.fetch_add(1, Ordering::Relaxed);
+        self.metrics.viewers.inc();
+        let mut state = stream.state();
+        state.viewers += 1;
+        let cursor = state.window.join();
+        drop(state);
+        drop(rooms);
+        let wake = stream.for_viewers.subscribe();
+        Ok(ViewerSeat {
+            stream,
+            wake,
+            cursor,
+            tracks_version: None,
+            broadcaster_present: true,
+            viewers_version: None,
+            viewers_of_relay: Arc::clone(&self.viewers),
+        })
+    }
+
+    /// Ends a stream for good: viewers are told, and a ticket of its epoch or a lower one brings it back no more.
+    pub fn end(&self, id: StreamId, now: Instant) {
+        self.rooms().leave(id, true, now);
+        self.tidy();
+    }
+
+    /// What is due at `now`: viewer counts are told, and streams whose broadcasters were away too long end.
+    pub fn tick(&self, now: Instant) {
+        let mut rooms = self.rooms();
+        let left = |stream: &Stream| match stream.state().publisher {
+            Publisher::Away { since } => now.duration_since(since) >= BROADCASTER_AWAY_TIME_MAX,
+            Publisher::Connected { .. } => false,
+        };
+        let gone: Vec<_> = rooms.streams.values().filter(|stream| left(stream)).map(|stream| stream.id).collect();
+        for id in &gone {
+            rooms.leave(*id, false, now);
+        }
+        rooms.past.retain(|_, past| now < past.until);
+        for stream in rooms.streams.values() {
+            stream.announce_viewers();
+        }
+        drop(rooms);
+        if !gone.is_empty() {
+            self.tidy();
+        }
+    }
+
+    /// What the relay carries, for the directory.
+    #[must_use]
+    pub fn report(&self) -> Heartbeat {
+        let rooms = self.rooms();
+        let streams = rooms.streams.values().map(|stream| stream.report()).collect();
+        Heartbeat { viewers: self.viewers.load(Ordering::Relaxed), streams }
+    }
+
+    /// Waits until a stream became live, was left or ended since the last call returned.
+    pub async fn liveness_changed(&self) {
+        self.liveness.notified().await;
+    }
+
+    fn tidy(&self) {
+        self.metrics.streams.set(self.rooms().streams.len() as i64);
+        self.liveness.notify_one();
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        // As for the state of one stream: every change stands by itself.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rooms {
+    fn admits(&self, id: StreamId, epoch: u32) -> Result<(), Refused> {
+        match self.past.get(&id) {
+            Some(past) if epoch < past.epoch => Err(Refused::StaleEpoch),
+            Some(past) if epoch == past.epoch && past.ended => Err(Refused::Ended),
+            _ => Ok(()),
+        }
+    }
+
+    fn leave(&mut self, id: StreamId, ended: bool, now: Instant) {
+        let Some(stream) = self.streams.remove(&id) else { return };
+        stream.end();
+        if self.past.len() >= PAST_STREAMS_MAX
+            && let Some(oldest) = self.past.iter().min_by_key(|(_, past)| past.until).map(|(id, _)| *id)
+        {
+            self.past.remove(&oldest);
+        }
+        let epoch = stream.state().epoch;
+        self.past.insert(id, Past { epoch, ended, until: now + TICKET_TIME });
+    }
+}
+
+impl Stream {
+    /// Makes the caller the publisher; gives the number of its session.
+    fn seat_publisher(&self, epoch: u32, tracks: Vec<TrackInfo>) -> Result<u64, Refused> {
+        let mut state = self.state();
+        let connected = matches!(state.publisher, Publisher::Connected { .. });
+        if epoch < state.epoch {
+            return Err(Refused::StaleEpoch);
+        }
+        if epoch == state.epoch && connected {
+            return Err(Refused::PublisherPresent);
+        }
+        state.epoch = epoch;
+        state.session += 1;
+        state.publisher = Publisher::Connected { chunk_arrived: false };
+        state.keys_wanted.clear();
+        if *state.tracks == *tracks {
+            state.window.begin_again();
+        } else {
+            state.window.begin(&tracks);
+            state.tracks = tracks.into();
+            state.tracks_version += 1;
+        }
+        Ok(state.session)
+    }
+
+    fn report(&self) -> CarriedStream {
+        let state = self.state();
+        let live = matches!(state.publisher, Publisher::Connected { chunk_arrived: true });
+        CarriedStream { stream: self.id, epoch: state.epoch, live, viewers: state.viewers }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! One viewer of a stream: its cursor, and what it was told last. Dropping the seat frees its place.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use protocol::{StreamId, TrackInfo, TrackNumber};
+use tokio::sync::watch;
+
+use super::{
+    Publisher, Stream,
+    window::{Cursor, Delivery},
+};
+
+/// A place among the viewers of a stream.
+#[derive(Debug)]
+pub struct ViewerSeat {
+    pub(super) stream: Arc<Stream>,
+    pub(super) wake: watch::Receiver<()>,
+    pub(super) cursor: Cursor,
+    /// The version of the tracks that the cursor belongs to; `None` before the first.
+    pub(super) tracks_version: Option<u64>,
+    pub(super) broadcaster_present: bool,
+    pub(super) viewers_version: Option<u64>,
+    /// Viewers over all streams of the relay.
+    pub(super) viewers_of_relay: Arc<AtomicU32>,
+}
+
+/// What a viewer is to be sent next.
+#[derive(Debug)]
+pub enum ViewerEvent {
+    /// The stream's tracks, and those that are sent.
+    Watching {
+        /// All tracks.
+        tracks: Arc<[TrackInfo]>,
+        /// The tracks that are sent.
+        selected: Vec<TrackNumber>,
+    },
+    /// Whether a broadcaster is connected.
+    Broadcaster {
+        /// Whether it is.
+        present: bool,
+    },
+    /// How many watch.
+    Viewers(u32),
+    /// Media.
+    Media(Delivery),
+    /// The stream is over.
+    Ended,
+}
+
+impl ViewerSeat {
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.stream.id
+    }
+
+    /// Waits until there may be a [`Self::next_event`].
+    pub async fn changed(&mut self) {
+        // The seat holds the stream, so the sender lives as long as this receiver.
+        let _ = self.wake.changed().await;
+    }
+
+    /// What the viewer is to be sent next; `None`: nothing before the next change.
+    pub fn next_event(&mut self) -> Option<ViewerEvent> {
+        let mut state = self.stream.state();
+        if state.ended {
+            return Some(ViewerEvent::Ended);
+        }
+        if self.tracks_version != Some(state.tracks_version) {
+            self.tracks_version = Some(state.tracks_version);
+            self.cursor = state.window.join();
+            let selected = self.cursor.selected().collect();
+            return Some(ViewerEvent::Watching { tracks: Arc::clone(&state.tracks), selected });
+        }
+        let present = matches!(state.publisher, Publisher::Connected { .. });
+        if self.broadcaster_present != present {
+            self.broadcaster_present = present;
+            return Some(ViewerEvent::Broadcaster { present });
+        }
+        match self.viewers_version.replace(state.announced.version) {
+            // Somebody who has just come is told the number that holds now, itself included.
+            None => return Some(ViewerEvent::Viewers(state.viewers)),
+            Some(version) if version != state.announced.version => {
+                return Some(ViewerEvent::Viewers(state.announced.viewers));
+            }
+            Some(_) => {}
+        }
+        if let Some(delivery) = state.window.next(&mut self.cursor) {
+            return Some(ViewerEvent::Media(delivery));
+        }
+        if let Some(track) = self.cursor.wants_key_of(&state.window) {
+            state.want_key(track);
+            drop(state);
+            self.stream.wake_publisher();
+        }
+        None
+    }
+
+    /// How many watch now.
+    #[must_use]
+    pub fn viewers(&self) -> u32 {
+        self.stream.state().viewers
+    }
+
+    /// Sends `track` instead of the one of its kind. `false`: the stream has no such track.
+    #[must_use]
+    pub fn select(&mut self, track: TrackNumber) -> bool {
+        self.cursor.select(&self.stream.state().window, track)
+    }
+}
+
+impl Drop for ViewerSeat {
+    fn drop(&mut self) {
+        self.stream.state().viewers -= 1;
+        self.viewers_of_relay.fetch_sub(1, Ordering::Relaxed);
+        self.stream.metrics.viewers.dec();
+    }
+}

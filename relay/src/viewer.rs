@@ -1,0 +1,139 @@
+//! A connection that watches a stream.
+
+use std::sync::Arc;
+
+use protocol::{
+    ErrorCode,
+    control::{FromViewer, ToViewer},
+    limits::{KEEP_ALIVE_INTERVAL, SILENCE_TIME_MAX},
+};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{debug, info};
+
+use crate::{
+    connection::{End, House, farewell, parse, text_of},
+    stream::{ViewerEvent, ViewerSeat, window::Delivery},
+    transport::{Message, websocket::Socket},
+};
+
+/// Most events a viewer is sent before its own messages are looked at again.
+const EVENTS_AT_ONCE_MAX: usize = 16;
+
+/// A viewer that was let in.
+#[derive(Debug)]
+pub struct Viewing {
+    socket: Socket,
+    seat: ViewerSeat,
+    house: Arc<House>,
+}
+
+impl Viewing {
+    /// A viewer on its seat.
+    #[must_use]
+    pub const fn new(socket: Socket, seat: ViewerSeat, house: Arc<House>) -> Self {
+        Self { socket, seat, house }
+    }
+
+    /// Serves until the connection or the stream ends.
+    pub async fn serve(mut self) {
+        debug!(stream.id = %self.seat.stream(), "a viewer came");
+        let begun = Instant::now();
+        let Err(end) = self.run().await;
+        let stream = self.seat.stream();
+        // The seat is free before the farewell, which may take a while.
+        drop(self.seat);
+        if !matches!(end, End::Left | End::StreamEnded) {
+            self.house.metrics.dropped_viewer(end.reason());
+        }
+        let duration_ms = begun.elapsed().as_millis() as u64;
+        info!(stream.id = %stream, reason = end.reason(), duration_ms, "a viewer left");
+        let words = match end {
+            End::StreamEnded => vec![text_of(&ToViewer::StreamEnded {})],
+            End::Stopping => vec![text_of(&ToViewer::Move { within_ms: 0 })],
+            _ => vec![],
+        };
+        farewell(self.socket, &end, &words).await;
+    }
+
+    async fn run(&mut self) -> Result<std::convert::Infallible, End> {
+        let mut keep_alive = interval(KEEP_ALIVE_INTERVAL);
+        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        keep_alive.reset();
+        let house = Arc::clone(&self.house);
+        let mut more = true;
+        loop {
+            tokio::select! {
+                biased;
+                () = house.stopping.cancelled() => return Err(End::Stopping),
+                message = self.socket.receive() => {
+                    self.take(message?)?;
+                    more = true;
+                }
+                _ = keep_alive.tick() => self.keep_alive().await?,
+                () = std::future::ready(()), if more => more = self.send_events().await?,
+                () = self.seat.changed(), if !more => more = true,
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), End> {
+        match message {
+            Message::Alive => Ok(()),
+            Message::Media(_) => Err(End::error(ErrorCode::InvalidRequest, "a viewer sends no media")),
+            Message::Text(text) => match parse(&text)? {
+                FromViewer::SelectTrack { track } if self.seat.select(track) => Ok(()),
+                FromViewer::SelectTrack { track } => {
+                    Err(End::Error(ErrorCode::UnknownTrack, format!("the stream has no track {track}")))
+                }
+            },
+        }
+    }
+
+    /// Sends some of what there is to send; whether there may be more.
+    async fn send_events(&mut self) -> Result<bool, End> {
+        for _ in 0..EVENTS_AT_ONCE_MAX {
+            let message = match self.seat.next_event() {
+                None => return Ok(false),
+                Some(ViewerEvent::Ended) => return Err(End::StreamEnded),
+                Some(ViewerEvent::Media(delivery)) => {
+                    self.send_media(delivery).await?;
+                    continue;
+                }
+                Some(ViewerEvent::Watching { tracks, selected }) => {
+                    ToViewer::Watching { stream: self.seat.stream(), tracks: tracks.to_vec(), selected }
+                }
+                Some(ViewerEvent::Broadcaster { present }) => ToViewer::Broadcaster { present },
+                Some(ViewerEvent::Viewers(count)) => ToViewer::Viewers { count },
+            };
+            self.socket.send_text(text_of(&message)).await?;
+        }
+        Ok(true)
+    }
+
+    async fn send_media(&mut self, delivery: Delivery) -> Result<(), End> {
+        let metrics = Arc::clone(&self.house.metrics);
+        if let Some(skipped) = delivery.skipped {
+            metrics.skipped(&skipped);
+            let notice = ToViewer::Skipped { track: skipped.track, chunks: skipped.chunks };
+            self.socket.send_text(text_of(&notice)).await?;
+        }
+        if let Some(init) = delivery.init {
+            metrics.bytes_out.inc_by(init.len() as u64);
+            self.socket.send_media(init).await?;
+        }
+        let bytes = delivery.chunk.len() as u64;
+        self.socket.send_media(delivery.chunk).await?;
+        metrics.bytes_out.inc_by(bytes);
+        metrics.chunks_out.inc();
+        Ok(())
+    }
+
+    async fn keep_alive(&mut self) -> Result<(), End> {
+        if self.socket.is_silent() {
+            let message = format!("nothing was heard for {} s", SILENCE_TIME_MAX.as_secs());
+            return Err(End::Error(ErrorCode::Silent, message));
+        }
+        self.socket.ping().await?;
+        Ok(self.socket.send_text(text_of(&ToViewer::Viewers { count: self.seat.viewers() })).await?)
+    }
+}
