@@ -1,0 +1,73 @@
+//! The app: its parts, its one window, and its end.
+
+use std::env;
+
+use anyhow::Context as _;
+use tauri::{App, Manager as _, RunEvent, WindowEvent, webview::PageLoadEvent};
+
+use crate::{
+    closing::{self, Asking},
+    commands,
+    directory::Directory,
+    media::MediaConnections,
+    on_air::OnAir,
+    settings::{DIRECTORY_VARIABLE, SettingsFile},
+    subscriptions::Subscriptions,
+};
+
+/// Shows the window and runs until it is closed.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let app = tauri::Builder::default()
+        .plugin(tauri_plugin_shell::init())
+        .plugin(tauri_plugin_dialog::init())
+        .manage(OnAir::default())
+        .manage(Asking::default())
+        .manage(Subscriptions::default())
+        .manage(MediaConnections::default())
+        .invoke_handler(tauri::generate_handler![
+            commands::settings,
+            commands::set_directory,
+            commands::call_directory,
+            commands::list_events,
+            commands::list_sources,
+            commands::preview_source,
+            commands::start_broadcast,
+            commands::stop_broadcast,
+            commands::current_broadcast,
+            commands::broadcast_status,
+            commands::open_media,
+            commands::send_media,
+            commands::acknowledge_media,
+            commands::unsubscribe,
+        ])
+        .setup(|app| Ok(prepare(app)?))
+        .on_page_load(|webview, load| {
+            if load.event() == PageLoadEvent::Started {
+                webview.state::<Subscriptions>().end_all();
+            }
+        })
+        .on_window_event(|window, event| {
+            if let WindowEvent::CloseRequested { api, .. } = event {
+                closing::close_requested(window, api);
+            }
+        })
+        .build(tauri::generate_context!())
+        .context("the window can't be opened; is there a display?")?;
+    app.run(|app, event| {
+        if let RunEvent::Exit = event {
+            closing::exiting(app);
+        }
+    });
+    Ok(())
+}
+
+fn prepare(app: &App) -> tauri::Result<()> {
+    let file = app.path().app_config_dir()?.join("settings.json");
+    let settings = SettingsFile::open(file, env::var(DIRECTORY_VARIABLE).ok().as_deref());
+    tracing::info!("The directory is {}.", settings.current().directory);
+    app.manage(Directory::new(settings.current().directory));
+    app.manage(settings);
+    #[cfg(unix)]
+    tauri::async_runtime::spawn(closing::exit_on_signal(app.handle().clone()));
+    Ok(())
+}

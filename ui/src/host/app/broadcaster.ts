@@ -1,0 +1,51 @@
+// Going live from the app: its process captures, encodes and sends; the page only looks on.
+import { Channel } from "@tauri-apps/api/core";
+import type { RunningBroadcast } from "../../protocol/generated/RunningBroadcast";
+import type { Broadcast, BroadcastStatus } from "../broadcast";
+import type { AppBroadcaster } from "../host";
+import type { SourceInfo } from "../source";
+import { call } from "./call";
+
+export function appBroadcaster(): AppBroadcaster {
+  return {
+    sources: () => call<SourceInfo[]>("list_sources"),
+    preview: async (choice) =>
+      new Blob([await call<ArrayBuffer>("preview_source", { choice })], { type: "image/jpeg" }),
+    start: async (options) => new AppBroadcast(await call<RunningBroadcast>("start_broadcast", { options })),
+    current: async () => {
+      const running = await call<RunningBroadcast | null>("current_broadcast");
+      return running ? new AppBroadcast(running) : undefined;
+    },
+  };
+}
+
+class AppBroadcast implements Broadcast {
+  readonly id: string;
+  readonly title: string;
+  readonly notices: string[] = [];
+  status: BroadcastStatus;
+  #listeners = new Set<(status: BroadcastStatus) => void>();
+
+  constructor({ title, status }: RunningBroadcast) {
+    this.id = status.stream;
+    this.title = title;
+    this.status = status;
+    const channel = new Channel<BroadcastStatus>((newest) => this.#set(newest));
+    void call("broadcast_status", { channel });
+  }
+
+  onStatus(listener: (status: BroadcastStatus) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async stop(): Promise<void> {
+    await call("stop_broadcast");
+    if (this.status.state !== "ended") this.#set({ ...this.status, state: "ended", sentence: "You ended the stream." });
+  }
+
+  #set(status: BroadcastStatus): void {
+    this.status = status;
+    for (const listener of this.#listeners) listener(status);
+  }
+}
