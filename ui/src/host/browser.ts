@@ -1,0 +1,43 @@
+// The host of a page in an ordinary browser: the directory is where the page comes from.
+import { Directory } from "../directory/directory";
+import type { EventSourceLike } from "../directory/live_list";
+import { openWebSocket } from "../player/transport/websocket";
+import type { Host } from "./host";
+
+export function browserHost(): Host {
+  const directory = new Directory({
+    base: "",
+    fetch: (input, init) => fetch(input, init),
+    openEvents: (url) => openEventSource(url),
+  });
+  return {
+    kind: "browser",
+    directory,
+    openTransport: openWebSocket,
+    watchLink: (id) => `${location.origin}/view/${id}`,
+    copy: copyText,
+  };
+}
+
+function openEventSource(url: string): EventSourceLike {
+  const source = new EventSource(url);
+  const events: EventSourceLike = { onmessage: null, onerror: null, close: () => source.close() };
+  source.onmessage = (event: MessageEvent<string>) => events.onmessage?.(event);
+  source.onerror = () => events.onerror?.();
+  return events;
+}
+
+/** Pages over plain http have no clipboard; a selected field and the old command still work there. */
+async function copyText(text: string): Promise<void> {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.setAttribute("readonly", "");
+  field.style.position = "fixed";
+  field.style.opacity = "0";
+  document.body.append(field);
+  field.select();
+  const copied = document.execCommand("copy");
+  field.remove();
+  if (!copied) throw new Error("The browser does not let this page copy. Select the link and copy it yourself.");
+}

@@ -1,0 +1,56 @@
+// What the pages need of the place they run in. Views talk to this and never ask where they are in any other way.
+import type { Directory } from "../directory/directory";
+import type { OpenTransport } from "../player/transport/transport";
+import type { Visibility } from "../protocol/generated/Visibility";
+import type { Broadcast } from "./broadcast";
+import type { AppQuality, SoundChoice, SourceChoice, SourceInfo } from "./source";
+
+export interface Host {
+  kind: "browser" | "app";
+  directory: Directory;
+  /** Connects to a relay. */
+  openTransport: OpenTransport;
+  /** The address to give to people who should watch. */
+  watchLink(id: string): string;
+  /** Puts text on the clipboard; rejects when the system does not allow it. */
+  copy(text: string): Promise<void>;
+  /** The desktop app's own broadcaster; pages in a browser have the one in `publish/`. */
+  broadcaster?: AppBroadcaster;
+  settings?: AppSettings;
+}
+
+/** What a person has chosen in the app before going live. */
+export interface AppBroadcastOptions {
+  title: string;
+  visibility: Visibility;
+  source: SourceChoice;
+  sound: SoundChoice;
+  quality: AppQuality;
+}
+
+export interface AppBroadcaster {
+  /** What can be shown on this machine, best first. */
+  sources(): Promise<SourceInfo[]>;
+  /** One small picture of what a source shows now; rejects with a sentence. */
+  preview(source: SourceChoice): Promise<Blob>;
+  /** Goes live; rejects with a sentence for people. */
+  start(options: AppBroadcastOptions): Promise<Broadcast>;
+  /** The broadcast that runs already, for a window that was opened again. */
+  current?(): Promise<Broadcast | undefined>;
+}
+
+export interface AppSettings {
+  /** The directory's address. */
+  directory(): Promise<string>;
+  /** Changes it; rejects with a sentence when it is no address. The app starts its page anew afterwards. */
+  setDirectory(address: string): Promise<void>;
+}
+
+const APP = import.meta.glob<{ appHost(): Host | Promise<Host> }>("./app.ts");
+
+/** The host of this page. The app's part is loaded in the app alone. */
+export async function openHost(): Promise<Host> {
+  const app = APP["./app.ts"];
+  if ("__TAURI_INTERNALS__" in globalThis && app) return (await app()).appHost();
+  return (await import("./browser")).browserHost();
+}

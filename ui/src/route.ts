@@ -1,0 +1,28 @@
+// Which page a path is. Pure.
+
+export type Route =
+  | { page: "home" }
+  | { page: "browse" }
+  | { page: "watch"; id: string }
+  | { page: "live" }
+  | { page: "not_found" };
+
+/** 32 hexadecimal digits. People may paste them in capitals. */
+const STREAM_ID = /^[0-9a-f]{32}$/;
+
+export function routeOf(path: string): Route {
+  const parts = path.split("/").filter((part) => part !== "");
+  const [first, second] = parts;
+  if (parts.length === 0 || path === "/index.html") return { page: "home" };
+  if (parts.length === 1 && first === "view") return { page: "browse" };
+  if (parts.length === 1 && first === "live") return { page: "live" };
+  const id = second?.toLowerCase() ?? "";
+  if (parts.length === 2 && first === "view" && STREAM_ID.test(id)) return { page: "watch", id };
+  return { page: "not_found" };
+}
+
+/** The path of a stream's page from a link or an id that a person has pasted, or none. */
+export function pastedStream(text: string): string | undefined {
+  const id = /(?:^|\/view\/)([0-9a-f]{32})(?:$|[/?#])/i.exec(text.trim())?.[1];
+  return id && `/view/${id.toLowerCase()}`;
+}
