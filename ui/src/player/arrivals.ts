@@ -2,7 +2,7 @@
 // perfect network, whose spread is the jitter. It does not depend on what the playhead does.
 
 /** How long an arrival counts: jitter that has not shown itself for this long is forgotten. */
-const WINDOW_S = 8;
+const WINDOW_S = 6;
 /** More arrivals than any stream has in a window; bounds the memory. */
 const ARRIVALS_MAX = 1024;
 /** The share of arrivals that may be later than the floor: single hiccups must not add latency for everybody. */

@@ -30,7 +30,7 @@ export interface Playhead {
 }
 
 /** Slack to aim for: decoding and a display frame or two; sound needs its output filled ahead. */
-const MARGIN_S = { picture: 0.04, sound: 0.07 };
+const MARGIN_S = { picture: 0.04, sound: 0.12 };
 /** WebKit's shortest lead that plays without a stall. */
 const WEBKIT_MARGIN_S = { picture: 0.07, sound: 0.12 };
 /** What each stall adds to the margin, the most that stalls add, and how fast it is given back. */
@@ -40,8 +40,8 @@ const STALLS_FORGOTTEN_PER_S = 0.002;
 
 /** Rates that nobody hears or sees; sound is stretched, so it gets less. */
 const RATE_MIN = 0.95;
-const RATE_MAX = { picture: 1.08, sound: 1.05 };
-const RATE_PER_S = 0.6;
+const RATE_MAX = { picture: 1.1, sound: 1.06 };
+const RATE_PER_S = 0.8;
 const RATE_STEP = 0.005;
 /** Steering begins at this error and ends at the smaller one. */
 const STEER_FROM_S = 0.02;

@@ -1,18 +1,23 @@
 // <live-player>: the player as one element. `start` begins, `stop` (or leaving the page) ends everything it began.
 
 import type { WatchApi } from "./connection";
+import { Controls } from "./controls";
 import { engineOf } from "./engine";
+import { PLAYER_STYLES } from "./player_styles";
 import { type Clock, Session } from "./session";
 import type { PlayerState } from "./state";
 import { NO_STATS, type PlayerStats } from "./stats";
 import type { OpenTransport } from "./transport/transport";
+import { recallVolume } from "./volume_memory";
 
 export interface StartOptions {
   streamId: string;
   api: WatchApi;
   clock: Clock;
   openTransport: OpenTransport;
+  /** Without sound, whatever was remembered. */
   muted?: boolean;
+  /** Buttons and keys over the picture; there unless false. */
   controls?: boolean;
 }
 
@@ -20,14 +25,19 @@ export class LivePlayer extends HTMLElement {
   readonly video: HTMLVideoElement;
   #state: PlayerState = { kind: "idle" };
   #session: Session | null = null;
+  #controls: Controls | null = null;
+  /** Ends everything that `start` began. */
   #life: AbortController | null = null;
 
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
+    const style = document.createElement("style");
+    style.textContent = PLAYER_STYLES;
     this.video = document.createElement("video");
     this.video.playsInline = true;
-    root.append(this.video);
+    this.video.setAttribute("aria-label", "Live stream");
+    root.append(style, this.video);
   }
 
   get state(): PlayerState {
@@ -42,38 +52,67 @@ export class LivePlayer extends HTMLElement {
     this.stop();
     const life = new AbortController();
     this.#life = life;
-    this.video.muted = options.muted ?? false;
+    const volume = recallVolume();
+    this.video.volume = volume.level;
+    this.video.muted = options.muted ?? volume.muted;
+    const withControls = options.controls ?? true;
+    this.tabIndex = withControls ? 0 : -1;
+    const controls = new Controls(
+      this,
+      this.video,
+      {
+        pause: () => this.#session?.pause(),
+        goLive: () => this.#session?.goLive(),
+        retry: () => this.start(options),
+      },
+      withControls,
+      life.signal,
+    );
+    this.#controls = controls;
     const { streamId, api, clock, openTransport } = options;
     this.#session = new Session(
       this.video,
       { streamId, api, clock, openTransport, engine: engineOf(navigator.userAgent) },
       {
         state: (state) => this.#setState(state),
-        stats: (stats) => this.dispatchEvent(new CustomEvent("stats", { detail: stats })),
-        answered: () => {},
-        soundBlocked: () => {},
+        stats: (stats) => {
+          controls.showStats(stats);
+          this.dispatchEvent(new CustomEvent("stats", { detail: stats }));
+        },
+        answered: ({ stream }) => this.video.setAttribute("aria-label", `Live: ${stream.title}`),
+        soundBlocked: () => controls.offerSound(),
       },
       life.signal,
     );
   }
 
   stop(): void {
-    this.#life?.abort();
+    if (!this.#life) return;
+    this.#life.abort();
     this.#life = null;
     this.#session = null;
+    this.#controls = null;
+    this.video.pause();
     this.video.removeAttribute("src");
     this.video.load();
     this.#setState({ kind: "idle" });
   }
 
+  connectedCallback(): void {
+    this.dataset.state = this.#state.kind;
+  }
+
   disconnectedCallback(): void {
-    this.stop();
+    // Moving the element within the page also comes by here; only one that stays away is over.
+    queueMicrotask(() => {
+      if (!this.isConnected) this.stop();
+    });
   }
 
   #setState(state: PlayerState): void {
-    if (state.kind === "idle" && this.#state.kind === "idle") return;
     this.#state = state;
     this.dataset.state = state.kind;
+    this.#controls?.showState(state);
     this.dispatchEvent(new CustomEvent("statechange", { detail: state }));
   }
 }

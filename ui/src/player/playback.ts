@@ -58,6 +58,7 @@ export class Playback {
   #tickedAt = performance.now();
   #soundAt = 0;
   #failures = 0;
+  #starting = true;
   #paused = false;
   #wasHere = -1;
 
@@ -247,6 +248,7 @@ export class Playback {
     const decision = this.#control.begin(this.#now(), this.#edgeStart(edge), edge);
     if (decision.kind !== "play") return;
     this.#phase = "running";
+    this.#starting = true;
     this.video.currentTime = decision.at;
     this.video.playbackRate = 1;
     this.events.play();
@@ -325,6 +327,9 @@ export class Playback {
   #moved(): void {
     if (this.#phase !== "running" || this.video.paused || this.video.readyState < 3) return;
     this.#failures = 0;
+    // Chunks that came while the decoder started up waited for a busy page, not for the network.
+    if (this.#starting) this.#control.reset();
+    this.#starting = false;
     clearTimeout(this.#dryTimer);
     this.#dryTimer = undefined;
     this.events.moving();

@@ -1,0 +1,119 @@
+// How the player looks. Always dark, because it lies over a picture; the page's tokens colour it where they are defined.
+
+export const PLAYER_STYLES = `
+:host {
+  --player-accent: var(--accent, #ff5b4a);
+  --player-text: var(--ink, #f4f2ee);
+  --player-soft: var(--ink-soft, #b9bcc6);
+  --player-surface: var(--surface, #17191f);
+  --player-focus: var(--focus, #8ab4ff);
+  --player-good: var(--good, #4cc38a);
+  color-scheme: dark;
+  position: relative;
+  display: block;
+  overflow: hidden;
+  aspect-ratio: 16 / 9;
+  container-type: inline-size;
+  background: #000;
+  color: var(--player-text);
+  font: 500 0.9375rem/1.3 var(--font, system-ui, sans-serif);
+  -webkit-tap-highlight-color: transparent;
+  user-select: none;
+}
+:host([hidden]) { display: none; }
+:host(:fullscreen) { width: 100%; height: 100%; aspect-ratio: auto; border-radius: 0; }
+:host(:focus-visible) { outline: 0.1875rem solid var(--player-focus); outline-offset: 0.1875rem; }
+:host([data-idle]) { cursor: none; }
+*, *::before, *::after { box-sizing: border-box; }
+[hidden] { display: none !important; }
+video { display: block; width: 100%; height: 100%; object-fit: contain; background: #000; }
+svg { width: 1.5rem; height: 1.5rem; fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
+svg [fill] { stroke: none; }
+
+button { font: inherit; color: inherit; background: none; border: 0; padding: 0; margin: 0; cursor: pointer; }
+button:focus-visible, input:focus-visible { outline: 0.1875rem solid var(--player-focus); outline-offset: 0.125rem; }
+
+.bar {
+  position: absolute; inset: auto 0 0 0;
+  display: flex; align-items: center; gap: 0.25rem;
+  padding: 2.75rem 0.625rem 0.5rem;
+  background: linear-gradient(to top, rgb(6 7 10 / 0.82), rgb(6 7 10 / 0.5) 45%, transparent);
+  transition: opacity 180ms ease-out, transform 180ms ease-out;
+}
+:host([data-idle]) .bar { opacity: 0; transform: translateY(0.375rem); pointer-events: none; }
+.bar button { display: grid; place-items: center; min-width: 2.5rem; height: 2.5rem; border-radius: 0.625rem; transition: background 120ms ease-out; }
+.bar button:hover { background: rgb(255 255 255 / 0.14); }
+.bar button:active { background: rgb(255 255 255 / 0.22); }
+.space { flex: 1; min-width: 0; }
+
+.volume { display: flex; align-items: center; }
+.volume input {
+  appearance: none; width: 0; height: 1.5rem; margin: 0; padding: 0; opacity: 0; background: none; cursor: pointer; border-radius: 0.375rem;
+  transition: width 160ms ease-out, opacity 160ms ease-out, margin 160ms ease-out;
+}
+.volume:hover input, .volume:focus-within input { width: 5rem; opacity: 1; margin: 0 0.5rem 0 0.125rem; }
+.volume input::-webkit-slider-runnable-track { height: 0.25rem; border-radius: 1rem; background: linear-gradient(to right, var(--player-text) var(--level, 100%), rgb(255 255 255 / 0.3) 0); }
+.volume input::-webkit-slider-thumb { appearance: none; width: 0.875rem; height: 0.875rem; margin-top: -0.3125rem; border-radius: 50%; background: var(--player-text); }
+.volume input::-moz-range-track { height: 0.25rem; border-radius: 1rem; background: rgb(255 255 255 / 0.3); }
+.volume input::-moz-range-progress { height: 0.25rem; border-radius: 1rem; background: var(--player-text); }
+.volume input::-moz-range-thumb { width: 0.875rem; height: 0.875rem; border: 0; border-radius: 50%; background: var(--player-text); }
+
+.bar button.live { display: flex; align-items: center; gap: 0.4375rem; padding: 0 0.625rem; font-weight: 700; font-size: 0.8125rem; letter-spacing: 0.06em; }
+.live .dot { width: 0.5625rem; height: 0.5625rem; border-radius: 50%; background: var(--player-soft); }
+.live[data-on] .dot { background: var(--player-accent); box-shadow: 0 0 0 0 var(--player-accent); animation: beat 2s ease-out infinite; }
+.live:not([data-on]) { color: var(--player-soft); }
+.live .delay { font-weight: 500; letter-spacing: 0; font-variant-numeric: tabular-nums; color: var(--player-soft); min-width: 3.6em; text-align: start; }
+@keyframes beat { 0% { box-shadow: 0 0 0 0 color-mix(in srgb, var(--player-accent) 60%, transparent); } 70%, 100% { box-shadow: 0 0 0 0.5rem transparent; } }
+
+.facts { display: flex; align-items: center; gap: 0.875rem; padding-right: 0.5rem; color: var(--player-soft); font-size: 0.8125rem; font-variant-numeric: tabular-nums; white-space: nowrap; overflow: hidden; }
+.facts span { display: flex; align-items: center; gap: 0.3125rem; }
+.facts svg { width: 1.0625rem; height: 1.0625rem; }
+
+.veil {
+  position: absolute; inset: 0; display: grid; place-content: center; justify-items: center; gap: 0.75rem; padding: 1rem 1.25rem 3.5rem;
+  text-align: center; background: rgb(8 9 12 / 0.66); animation: appear 200ms ease-out 250ms backwards;
+}
+.veil[data-shape="none"] { display: none; }
+.veil[data-shape="pill"] {
+  inset: 0.75rem auto auto 50%; translate: -50% 0; display: flex; align-items: center; gap: 0.5rem; padding: 0.4375rem 0.875rem 0.4375rem 0.625rem;
+  border-radius: 2rem; background: rgb(8 9 12 / 0.78); animation-delay: 600ms; max-width: calc(100% - 1.5rem);
+}
+.veil .title { margin: 0; font-size: clamp(1rem, 0.8rem + 1.6cqi, 1.5rem); font-weight: 650; line-height: 1.25; text-wrap: balance; overflow-wrap: anywhere; }
+.veil .detail { margin: 0; max-width: 34ch; color: var(--player-soft); text-wrap: balance; overflow-wrap: anywhere; }
+.veil[data-shape="pill"] .title { font-size: 0.875rem; font-weight: 550; }
+.veil[data-shape="pill"] .detail, .detail:empty { display: none; }
+.words { display: grid; gap: 0.375rem; justify-items: center; }
+@keyframes appear { from { opacity: 0; } }
+
+.spinner { width: 2.25rem; height: 2.25rem; border-radius: 50%; border: 0.1875rem solid rgb(255 255 255 / 0.2); border-top-color: var(--player-accent); animation: turn 900ms linear infinite; }
+.veil[data-shape="pill"] .spinner { width: 1rem; height: 1rem; border-width: 0.125rem; flex: none; }
+@keyframes turn { to { rotate: 1turn; } }
+
+.action { min-height: 2.75rem; padding: 0.5rem 1.375rem; border-radius: 2rem; background: var(--player-accent); color: var(--on-accent, #1d0502); font-weight: 700; }
+.action:hover { background: var(--accent-hover, #ff7769); }
+.action[data-action="play"] { width: 4.5rem; height: 4.5rem; padding: 0; display: grid; place-items: center; }
+.action[data-action="play"] svg { width: 2.25rem; height: 2.25rem; }
+
+.unmute {
+  position: absolute; top: 0.75rem; left: 0.75rem; display: flex; align-items: center; gap: 0.5rem; min-height: 2.75rem; padding: 0 1rem 0 0.75rem;
+  border-radius: 2rem; background: rgb(8 9 12 / 0.82); font-weight: 650; box-shadow: 0 0.25rem 1rem rgb(0 0 0 / 0.35);
+}
+.unmute:hover { background: rgb(32 34 42 / 0.92); }
+
+@container (max-width: 46rem) { .facts .picture { display: none; } }
+@container (max-width: 30rem) {
+  .bar { gap: 0; padding: 2rem 0.25rem 0.25rem; }
+  .facts { display: none; }
+  .volume:hover input, .volume:focus-within input { width: 3.5rem; }
+  .veil { gap: 0.5rem; padding: 0.75rem 0.875rem 2.75rem; }
+  .veil .detail { font-size: 0.8125rem; }
+  .action[data-action="play"] { width: 3.5rem; height: 3.5rem; }
+}
+@container (max-width: 22rem) { .live .delay { min-width: 0; } .bar button { min-width: 2.25rem; } .bar button.live { padding: 0 0.375rem; } }
+@media (hover: none) { .volume input { display: none; } }
+@media (prefers-reduced-motion: reduce) {
+  .bar, .bar button, .volume input { transition: none; }
+  .live .dot, .veil { animation: none !important; }
+  .spinner { animation-duration: 4s; }
+}
+`;
