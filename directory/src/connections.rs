@@ -27,9 +27,6 @@ const HEADERS_MAX: usize = 64;
 /// Most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
-/// Most streams of one HTTP/2 connection.
-const HTTP2_STREAMS_MAX: u32 = 64;
-
 /// How long to wait after a failure to accept: the system is out of file descriptors, and some will be given back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -62,24 +59,20 @@ async fn connection(socket: TcpStream, _permit: OwnedSemaphorePermit, router: Ro
     if let Err(error) = socket.set_nodelay(true) {
         debug!(%error, "a socket keeps its delay");
     }
-    let mut builder = Builder::new(TokioExecutor::new());
+    // HTTP/1 alone: telling the versions apart has no deadline, and HTTP/2 is for the proxy that ends TLS.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(HTTP2_STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX as u32)
-        .keep_alive_interval(HEAD_TIME_MAX);
     let serving = builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
     tokio::pin!(serving);
+    let stopping = life.stopping();
     let ended = tokio::select! {
         ended = &mut serving => ended,
-        () = async { life.stopping().cancelled().await } => {
+        () = stopping.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

@@ -18,6 +18,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
+    routing::any,
 };
 use protocol::{ErrorCode, limits::HTTP_BODY_BYTES_MAX};
 use tower_http::{
@@ -43,17 +44,19 @@ pub(crate) fn router(app: App) -> Router {
     let (api, document) = documented();
     let api = api
         .merge(openapi::router(document))
-        .route("/api", axum::routing::any(fallback::no_such_call))
-        .route("/api/{*rest}", axum::routing::any(fallback::no_such_call))
+        .route("/api", any(fallback::no_such_call))
+        .route("/api/", any(fallback::no_such_call))
+        .route("/api/{*rest}", any(fallback::no_such_call))
         .method_not_allowed_fallback(fallback::wrong_method)
-        .layer(set_if_absent(header::CACHE_CONTROL, "no-store"))
-        .layer(cors());
-    let pages = Router::new().fallback(pages::page).layer(from_fn(pages::guard));
-    api.merge(pages)
-        .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(set_if_absent(header::CACHE_CONTROL, "no-store"))
+        .layer(cors());
+    let pages =
+        Router::new().fallback(pages::page).layer(CatchPanicLayer::custom(panicked)).layer(from_fn(pages::guard));
+    api.merge(pages)
+        .layer(CompressionLayer::new())
         .layer(set_if_absent(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set_if_absent(header::REFERRER_POLICY, "no-referrer"))
         .layer(from_fn_with_state(app.clone(), observe::observe))

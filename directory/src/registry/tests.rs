@@ -1,1 +1,8 @@
+//! Situations of streams and relays.
 
+mod driver;
+mod lists;
+mod placing;
+mod properties;
+mod relays;
+mod streams;

@@ -1,0 +1,112 @@
+//! A registry with a clock in hand, and relays and broadcasters that say little.
+
+use std::time::Duration;
+
+use protocol::{
+    BroadcastKey, RelayName, StreamId,
+    http::{CarriedStream, Heartbeat, ListEvent, RelayAddress, StreamState, StreamSummary, Visibility},
+};
+
+use crate::registry::{HeartbeatError, Joining, Place, PlaceError, RegisterError, Registry, micros};
+
+pub(super) const START_US: u64 = 1_763_000_000_000_000;
+
+pub(super) fn name(text: &str) -> RelayName {
+    text.parse().unwrap()
+}
+
+pub(super) fn key() -> BroadcastKey {
+    BroadcastKey::new([7; 32])
+}
+
+pub(super) fn joining(relay: &str) -> Joining {
+    Joining {
+        address: RelayAddress { name: name(relay), url: format!("ws://{relay}:5001/ws").parse().unwrap() },
+        streams_max: 4,
+        viewers_max: 100,
+        public_key: format!("key of {relay}"),
+    }
+}
+
+pub(super) fn carried(stream: StreamId, epoch: u32, live: bool, viewers: u32) -> CarriedStream {
+    CarriedStream { stream, epoch, live, viewers }
+}
+
+pub(super) struct World {
+    pub(super) registry: Registry,
+    pub(super) now_us: u64,
+}
+
+impl World {
+    pub(super) fn new(relays: &[&str]) -> Self {
+        let mut world = Self { registry: Registry::new(100), now_us: START_US };
+        for relay in relays {
+            world.join(relay).unwrap();
+        }
+        world
+    }
+
+    pub(super) fn join(&mut self, relay: &str) -> Result<(), RegisterError> {
+        self.join_as(joining(relay))
+    }
+
+    pub(super) fn join_as(&mut self, joining: Joining) -> Result<(), RegisterError> {
+        let token = format!("token of {}", joining.address.name);
+        self.registry.register(self.now_us, joining, token)
+    }
+
+    pub(super) fn report(&mut self, relay: &str, streams: &[CarriedStream]) -> Result<Vec<StreamId>, HeartbeatError> {
+        let viewers = streams.iter().map(|stream| stream.viewers).sum();
+        let heartbeat = Heartbeat { viewers, streams: streams.to_vec() };
+        self.registry.heartbeat(self.now_us, &name(relay), &format!("token of {relay}"), heartbeat)
+    }
+
+    /// Time passes while these relays go on reporting the same.
+    pub(super) fn pass(&mut self, time: Duration, reporting: &[(&str, &[CarriedStream])]) {
+        let end_us = self.now_us + micros(time);
+        while self.now_us < end_us {
+            self.now_us = (self.now_us + 500_000).min(end_us);
+            for (relay, streams) in reporting {
+                self.report(relay, streams).unwrap();
+            }
+            self.registry.tick(self.now_us);
+        }
+    }
+
+    pub(super) fn create(&mut self, title: &str) -> (StreamId, Place) {
+        self.try_create(title, Visibility::Public).unwrap()
+    }
+
+    pub(super) fn try_create(&mut self, title: &str, visibility: Visibility) -> Result<(StreamId, Place), PlaceError> {
+        self.registry.create(self.now_us, title.parse().unwrap(), visibility, key().hash())
+    }
+
+    pub(super) fn reassign(&mut self, stream: StreamId, failed: Option<&str>) -> Result<Place, PlaceError> {
+        self.registry.reassign(self.now_us, stream, &key(), failed.map(name).as_ref())
+    }
+
+    pub(super) fn state(&self, stream: StreamId) -> Option<StreamState> {
+        self.registry.watch(stream).ok().map(|(summary, _)| summary.state)
+    }
+
+    pub(super) fn listed(&self) -> Vec<(StreamId, StreamState, u32)> {
+        let summary = |stream: StreamSummary| (stream.id, stream.state, stream.viewers);
+        self.registry.list().into_iter().map(summary).collect()
+    }
+
+    /// The changes since the last call, each as the stream's state and viewers; none for one that left.
+    pub(super) fn changes(&mut self) -> Vec<(StreamId, Option<(StreamState, u32)>)> {
+        let changes = self.registry.take_changes().into_iter();
+        changes
+            .map(|change| match change {
+                ListEvent::StreamChanged { stream } => (stream.id, Some((stream.state, stream.viewers))),
+                ListEvent::StreamRemoved { id } => (id, None),
+                ListEvent::Streams { .. } => panic!("the registry never tells the whole list as a change"),
+            })
+            .collect()
+    }
+}
+
+pub(super) fn names(place: &Place) -> Vec<&str> {
+    place.relays.iter().map(|relay| relay.name.as_str()).collect()
+}

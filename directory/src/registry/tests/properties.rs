@@ -1,0 +1,159 @@
+//! What holds after any events in any order.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+use protocol::{
+    BroadcastKey, StreamId,
+    http::{CarriedStream, ListEvent, StreamSummary, Visibility},
+};
+
+use super::driver::{World, carried, joining, key, name};
+use crate::registry::Joining;
+
+#[derive(Debug, Clone)]
+enum Event {
+    Join { relay: usize, key: u8, streams_max: u32 },
+    Report { relay: usize, streams: Vec<(usize, u32, bool, u32)> },
+    Create { title: u8, unlisted: bool },
+    Reassign { stream: usize, failed: Option<usize> },
+    End { stream: usize, right_key: bool },
+    Pass { ms: u64 },
+}
+
+const RELAYS: [&str; 4] = ["a", "b", "c", "d"];
+
+fn event() -> impl Strategy<Value = Event> {
+    let relay = 0..RELAYS.len();
+    let report = (0..8usize, 0..4u32, any::<bool>(), 0..300u32);
+    prop_oneof![
+        2 => (relay.clone(), 0..2u8, 0..5u32)
+            .prop_map(|(relay, key, streams_max)| Event::Join { relay, key, streams_max }),
+        6 => (relay.clone(), prop::collection::vec(report, 0..5))
+            .prop_map(|(relay, streams)| Event::Report { relay, streams }),
+        3 => (0..2u8, any::<bool>()).prop_map(|(title, unlisted)| Event::Create { title, unlisted }),
+        1 => (0..8usize, prop::option::of(relay)).prop_map(|(stream, failed)| Event::Reassign { stream, failed }),
+        1 => (0..8usize, any::<bool>()).prop_map(|(stream, right_key)| Event::End { stream, right_key }),
+        3 => (0..20_000u64).prop_map(|ms| Event::Pass { ms }),
+    ]
+}
+
+/// Applies events and checks what each answer promises.
+struct Trial {
+    world: World,
+    made: Vec<StreamId>,
+    unlisted: HashSet<StreamId>,
+    /// The list as a page holds it that started empty and applies the changes.
+    page: HashMap<StreamId, StreamSummary>,
+}
+
+impl Trial {
+    fn new() -> Self {
+        Self { world: World::new(&[]), made: Vec::new(), unlisted: HashSet::new(), page: HashMap::new() }
+    }
+
+    fn stream(&self, index: usize) -> Option<StreamId> {
+        self.made.get(index % self.made.len().max(1)).copied()
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Join { relay, key, streams_max } => {
+                let joining = Joining { public_key: key.to_string(), streams_max, ..joining(RELAYS[relay]) };
+                let _ = self.world.join_as(joining);
+            }
+            Event::Report { relay, streams } => {
+                let known = |(index, epoch, live, viewers): (usize, u32, bool, u32)| -> Option<CarriedStream> {
+                    Some(carried(self.stream(index)?, epoch, live, viewers))
+                };
+                let streams: Vec<_> = streams.into_iter().filter_map(known).collect();
+                let _ = self.world.report(RELAYS[relay], &streams);
+            }
+            Event::Create { title, unlisted } => {
+                let visibility = if unlisted { Visibility::Unlisted } else { Visibility::Public };
+                if let Ok((id, place)) = self.world.try_create(&format!("title {title}"), visibility) {
+                    assert!(!self.made.contains(&id), "ids are unique");
+                    self.check_relays(&place);
+                    self.made.push(id);
+                    self.unlisted.extend(unlisted.then_some(id));
+                }
+            }
+            Event::Reassign { stream, failed } => {
+                let Some(id) = self.stream(stream) else { return };
+                let before = self.world.registry.watch(id).map(|(_, place)| place.epoch);
+                if let Ok(place) = self.world.reassign(id, failed.map(|relay| RELAYS[relay])) {
+                    assert!(before.is_ok_and(|before| place.epoch == before + 1) || before.is_err());
+                    self.check_relays(&place);
+                }
+            }
+            Event::End { stream, right_key } => {
+                let Some(id) = self.stream(stream) else { return };
+                let key = if right_key { key() } else { BroadcastKey::new([1; 32]) };
+                let ended = self.world.registry.end(id, &key);
+                assert!(right_key || ended.is_err());
+            }
+            Event::Pass { ms } => {
+                self.world.now_us += ms * 1000;
+                self.world.registry.tick(self.world.now_us);
+            }
+        }
+    }
+
+    /// Whoever is assigned holds its name, was heard of in time, and has room.
+    fn check_relays(&self, place: &crate::registry::Place) {
+        for address in &place.relays {
+            let relay = &self.world.registry.relays[&address.name];
+            assert!(!relay.is_lost(self.world.now_us));
+            assert!(relay.joining.streams_max > 0 && relay.viewers < relay.joining.viewers_max);
+        }
+        let unique: HashSet<_> = place.relays.iter().map(|relay| &relay.name).collect();
+        assert_eq!(unique.len(), place.relays.len());
+    }
+
+    fn check(&mut self) {
+        for change in self.world.registry.take_changes() {
+            match change {
+                ListEvent::StreamChanged { stream } => drop(self.page.insert(stream.id, stream)),
+                ListEvent::StreamRemoved { id } => {
+                    assert!(self.page.remove(&id).is_some(), "only what was told leaves")
+                }
+                ListEvent::Streams { .. } => panic!("not a change"),
+            }
+        }
+        let list = self.world.registry.list();
+        assert!(list.iter().all(|stream| !self.unlisted.contains(&stream.id)), "unlisted streams stay unlisted");
+        assert!(list.is_sorted_by_key(|stream| stream.created_at_ms), "oldest first");
+        let states = |streams: &mut dyn Iterator<Item = &StreamSummary>| -> HashMap<_, _> {
+            streams.map(|stream| (stream.id, format!("{:?}", stream.state))).collect()
+        };
+        assert_eq!(states(&mut self.page.values()), states(&mut list.iter()), "a page that follows has the same list");
+        let registry = &self.world.registry;
+        assert_eq!(registry.by_age.len(), registry.streams.len());
+        for (relay, stream) in registry.streams.values().flat_map(|s| s.reports.keys().map(move |r| (r, s.id))) {
+            assert!(registry.relays[relay].carried.contains(&stream), "every report has a relay that made it");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn registry_keeps_its_promises(events in prop::collection::vec(event(), 1..120)) {
+        let mut trial = Trial::new();
+        trial.world.join("a").unwrap();
+        for event in events {
+            trial.apply(event);
+            trial.check();
+        }
+    }
+
+    #[test]
+    fn streams_are_spread_evenly(relays in 1..5usize, streams in 1..12usize) {
+        let mut world = World::new(&RELAYS[..relays]);
+        let mut counts: HashMap<_, usize> = RELAYS[..relays].iter().map(|relay| (name(relay), 0)).collect();
+        for _ in 0..streams.min(relays * 4) {
+            *counts.get_mut(&world.create("demo").1.relays[0].name).unwrap() += 1;
+        }
+        let (most, fewest) = (counts.values().max().unwrap(), counts.values().min().unwrap());
+        prop_assert!(most - fewest <= 1);
+    }
+}
