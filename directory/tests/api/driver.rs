@@ -1,0 +1,188 @@
+//! A directory on ports of its own, a relay that says what it is told to, and a reader of events.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Parser as _;
+use directory::{Config, Directory};
+use futures_util::{Stream, StreamExt as _};
+use protocol::{
+    StreamId,
+    http::{CreatedStream, HeartbeatAnswer, ListEvent, RegisteredServer},
+};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use service::{Clock, Lifecycle};
+use tempfile::TempDir;
+
+pub(crate) const JOIN_SECRET: &str = "a-secret-of-the-tests";
+
+/// Far above what an answer takes on a busy machine; only a failure waits for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const START_US: u64 = 1_763_000_000_000_000;
+
+/// 32 zero bytes in base64url.
+pub(crate) const PUBLIC_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) internal: SocketAddr,
+    pub(crate) clock: Clock,
+    pub(crate) life: Lifecycle,
+    pub(crate) client: Client,
+    pub(crate) running: tokio::task::JoinHandle<()>,
+    _data: Option<TempDir>,
+}
+
+impl Server {
+    /// A directory with an empty data folder, whose clock stands still.
+    pub(crate) async fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let server = Self::start_in(data.path(), &[]).await;
+        Self { _data: Some(data), ..server }
+    }
+
+    pub(crate) async fn start_in(data: &std::path::Path, flags: &[&str]) -> Self {
+        let data = data.to_str().unwrap();
+        let fixed = ["directory", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--data-dir", data];
+        let secret = ["--join-secret", JOIN_SECRET];
+        let config = Config::try_parse_from([&fixed[..], &secret, flags].concat()).unwrap();
+        let clock = Clock::by_hand(START_US);
+        let directory = Directory::bind(config).await.unwrap().with_clock(clock.clone());
+        let (address, internal) = (directory.local_addr().unwrap(), directory.internal_addr().unwrap());
+        let life = Lifecycle::new();
+        let own_life = life.clone();
+        let running = tokio::spawn(async move { directory.run(own_life).await.unwrap() });
+        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        Self { address, internal, clock, life, client, running, _data: None }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    pub(crate) async fn get_json(&self, path: &str) -> Value {
+        self.get(path).await.json().await.unwrap()
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.request(Method::POST, path).json(body)
+    }
+
+    pub(crate) async fn relay(&self, name: &str) -> Relay<'_> {
+        let answer = self.register(name, PUBLIC_KEY).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        Relay { server: self, name: name.to_owned(), registered: answer.json().await.unwrap() }
+    }
+
+    pub(crate) async fn register(&self, name: &str, public_key: &str) -> Response {
+        let body = registration(name, public_key);
+        self.post("/register_server", &body).bearer_auth(JOIN_SECRET).send().await.unwrap()
+    }
+
+    pub(crate) async fn create(&self, title: &str, visibility: &str) -> CreatedStream {
+        let answer = self.post("/api/streams", &json!({ "title": title, "visibility": visibility }));
+        let answer = answer.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        answer.json().await.unwrap()
+    }
+
+    /// Follows the list.
+    pub(crate) async fn follow(&self) -> Events {
+        let answer = self.get("/api/events").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Events { bytes: Box::pin(answer.bytes_stream()), read: Vec::new() }
+    }
+
+    /// Waits until the public list has this many streams: what a moved clock brings is noticed by the next tick.
+    pub(crate) async fn list_has(&self, count: usize) {
+        let listed = async {
+            while self.get_json("/api/streams").await["streams"].as_array().unwrap().len() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, listed).await.expect("the list never got there");
+    }
+
+    pub(crate) async fn stop(self) {
+        self.life.stop();
+        tokio::time::timeout(PATIENCE, self.running).await.expect("the directory never ended").unwrap();
+    }
+}
+
+pub(crate) fn registration(name: &str, public_key: &str) -> Value {
+    json!({
+        "name": name,
+        "url": format!("ws://{name}.example:5001/ws"),
+        "streams_max": 4,
+        "viewers_max": 100,
+        "public_key": public_key,
+        "protocol": protocol::PROTOCOL_VERSION,
+    })
+}
+
+/// The code of a refusal, after a look at its form.
+pub(crate) async fn refused(answer: Response) -> (u16, String) {
+    let status = answer.status().as_u16();
+    assert_eq!(answer.headers()["content-type"], "application/json", "{}", answer.url());
+    let body: Value = answer.json().await.unwrap();
+    assert!(!body["message"].as_str().unwrap().is_empty());
+    (status, body["code"].as_str().unwrap().to_owned())
+}
+
+pub(crate) struct Relay<'a> {
+    server: &'a Server,
+    name: String,
+    pub(crate) registered: RegisteredServer,
+}
+
+impl Relay<'_> {
+    pub(crate) async fn send(&self, heartbeat: &Value) -> Response {
+        let path = format!("/api/relays/{}/heartbeat", self.name);
+        self.server.post(&path, heartbeat).bearer_auth(&self.registered.token).send().await.unwrap()
+    }
+
+    /// Reports one stream, and returns what is to end.
+    pub(crate) async fn report(&self, stream: StreamId, epoch: u32, live: bool, viewers: u32) -> Vec<StreamId> {
+        let carried = json!({ "stream": stream, "epoch": epoch, "live": live, "viewers": viewers });
+        let answer = self.send(&json!({ "viewers": viewers, "streams": [carried] })).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.json::<HeartbeatAnswer>().await.unwrap().end
+    }
+}
+
+type Bytes = Box<dyn Stream<Item = reqwest::Result<bytes::Bytes>> + Send>;
+
+pub(crate) struct Events {
+    bytes: std::pin::Pin<Bytes>,
+    read: Vec<u8>,
+}
+
+impl Events {
+    /// The next event; none at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<ListEvent> {
+        tokio::time::timeout(PATIENCE, self.read_event()).await.expect("no event came")
+    }
+
+    async fn read_event(&mut self) -> Option<ListEvent> {
+        loop {
+            while let Some(end) = self.read.windows(2).position(|pair| pair == b"\n\n") {
+                let event: Vec<u8> = self.read.drain(..end + 2).collect();
+                let text = String::from_utf8(event).unwrap();
+                if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
+                    return Some(serde_json::from_str(data).unwrap());
+                }
+            }
+            self.read.extend_from_slice(&self.bytes.next().await?.unwrap());
+        }
+    }
+}
