@@ -1,4 +1,5 @@
 //! The real binary: its help, its refusals, its end.
+#![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
 
 use std::{
     io::{BufRead as _, BufReader},
