@@ -1,11 +1,38 @@
 //! A running broadcast.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use protocol::{
+    BroadcastKey, StreamId,
+    http::{Assignment, CreatedStream},
+};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::{
+    sync::{Notify, watch},
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    directory_client::DirectoryError, options::BroadcastOptions, sources::SourceError, status::BroadcastStatus,
+    directory_client::{DirectoryClient, DirectoryError},
+    ffmpeg::encoder,
+    media_clock::MediaClock,
+    options::{BroadcastOptions, SoundChoice, SourceChoice},
+    outbox::Outbox,
+    picture::{Picture, PictureEnd},
+    sources::{self, SourceError},
+    status::{BroadcastState, BroadcastStatus, StatusBoard},
+    uplink::Uplink,
 };
+
+/// An encoder that ran for this long and then failed is started again at once.
+const GOOD_RUN: Duration = Duration::from_secs(10);
+
+/// Failures in a row after which a source is given up.
+const FAILURES_MAX: u32 = 3;
 
 /// Why a broadcast did not start. Its text is a sentence for people that says the way out.
 #[derive(Debug, Error)]
@@ -22,6 +49,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Broadcast {
     status: watch::Receiver<BroadcastStatus>,
+    stop: DropGuard,
+    ended: JoinHandle<()>,
 }
 
 impl Broadcast {
@@ -30,16 +59,129 @@ impl Broadcast {
     /// # Errors
     /// When the source, ffmpeg or the directory is not there; nothing runs then. What fails later is told by [`Self::status`].
     pub async fn start(options: BroadcastOptions) -> Result<Self, StartError> {
-        let _ = options;
-        Err(SourceError::NotBuilt.into())
+        let encoding = encoder::probe(&options.ffmpeg).await?;
+        let source = sources::open(&options.source, options.quality).await?;
+        let directory = DirectoryClient::new(options.directory.clone());
+        let clock = directory.clock().await;
+        let created = directory.create_stream(&options.title, options.visibility).await?;
+        let CreatedStream { id: stream, broadcast_key: key, assignment, .. } = created;
+
+        let has_sound = options.sound != SoundChoice::None;
+        let board = StatusBoard::new(stream, directory.watch_link(stream), encoding.encoder.name(), has_sound);
+        let stop = CancellationToken::new();
+        let outbox = Arc::new(Outbox::new(clock, true));
+        let key_frame_wanted = Arc::new(Notify::new());
+        let media_clock = Arc::new(MediaClock::default());
+        let uplink = Uplink {
+            directory: directory.clone(),
+            stream,
+            key: key.clone(),
+            outbox: Arc::clone(&outbox),
+            has_picture: true,
+            has_sound: false,
+            key_frame_wanted: Arc::clone(&key_frame_wanted),
+            board: board.clone(),
+            stop: stop.clone(),
+        };
+        let picture = Picture {
+            source,
+            encoding,
+            ffmpeg: options.ffmpeg,
+            bitrate_kbit_s: options.bitrate_kbit_s.unwrap_or(options.quality.bitrate_kbit_s()),
+            frame_rate: options.quality.frame_rate(),
+            outbox,
+            media_clock,
+            key_frame_wanted,
+            board: board.clone(),
+            stop: stop.clone(),
+        };
+        let session = Session {
+            picture: Arc::new(picture),
+            repeats: matches!(options.source, SourceChoice::File { repeat: true, .. }),
+            uplink: Arc::new(uplink),
+            board: board.clone(),
+            directory,
+            stream,
+            key,
+            stop: stop.clone(),
+        };
+        let ended = tokio::spawn(session.run(assignment));
+        Ok(Self { status: board.subscribe(), stop: stop.drop_guard(), ended })
     }
 
-    /// How it is doing; changes several times a second.
+    /// How it is doing; changes several times a second. Its last state is [`BroadcastState::Ended`].
     #[must_use]
     pub fn status(&self) -> watch::Receiver<BroadcastStatus> {
         self.status.clone()
     }
 
-    /// Ends the stream for every viewer and ends all processes. Takes 3 s at most.
-    pub async fn stop(self) {}
+    /// Ends the stream for every viewer and ends all processes. Takes a few seconds at most.
+    pub async fn stop(self) {
+        drop(self.stop);
+        let _ = self.ended.await;
+    }
+}
+
+/// The tasks of one broadcast.
+struct Session {
+    picture: Arc<Picture>,
+    repeats: bool,
+    uplink: Arc<Uplink>,
+    board: StatusBoard,
+    directory: DirectoryClient,
+    stream: StreamId,
+    key: BroadcastKey,
+    stop: CancellationToken,
+}
+
+impl Session {
+    async fn run(self, assignment: Assignment) {
+        let mut tasks: JoinSet<Result<(), String>> = JoinSet::new();
+        let (picture, repeats) = (Arc::clone(&self.picture), self.repeats);
+        tasks.spawn(async move { show(&picture, repeats).await.map_err(|error| error.to_string()) });
+        let uplink = Arc::clone(&self.uplink);
+        tasks.spawn(async move { uplink.run(assignment).await.map_err(|error| error.to_string()) });
+
+        // The first to end ends all: the source is over, the stream is gone, or the broadcast was stopped.
+        let first = tasks.join_next().await;
+        let failure = match first {
+            Some(Ok(Err(sentence))) => Some(sentence),
+            Some(Err(error)) => Some(format!("a part of the broadcast failed ({error})")),
+            _ => None,
+        };
+        self.stop.cancel();
+        while tasks.join_next().await.is_some() {}
+        if let Err(error) = self.directory.end_stream(self.stream, &self.key).await {
+            tracing::debug!(%error, "the directory was not told that the stream is over");
+        }
+        self.board.change(|status| {
+            status.state = BroadcastState::Ended;
+            status.failed = failure.is_some();
+            status.sentence = match failure {
+                Some(sentence) => format!("The broadcast has ended: {sentence}."),
+                None => "The broadcast has ended.".to_owned(),
+            };
+        });
+    }
+}
+
+/// Shows the source until it is over: a file that repeats begins again, an encoder that fails now and then is started again.
+async fn show(picture: &Picture, repeats: bool) -> Result<(), SourceError> {
+    let mut failures = 0;
+    loop {
+        let began = Instant::now();
+        let frames = picture.outbox.frames();
+        match picture.run().await {
+            Ok(PictureEnd::Finished) if repeats => picture.media_clock.restart(),
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                failures = if began.elapsed() >= GOOD_RUN { 1 } else { failures + 1 };
+                if failures >= FAILURES_MAX || picture.outbox.frames() == frames {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "the source failed and is started again");
+                picture.board.state(BroadcastState::Starting, format!("Starting the capture again: {error}."));
+            }
+        }
+    }
 }

@@ -18,6 +18,7 @@ use thiserror::Error;
 use url::Url;
 
 pub use clock::DirectoryClock;
+pub(crate) use clock::local_now_us;
 
 /// How long one call may take: a directory answers from memory; this is a slow network's worth.
 const CALL_TIME_MAX: Duration = Duration::from_secs(5);

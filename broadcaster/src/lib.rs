@@ -36,6 +36,14 @@ pub mod options;
 pub mod sources;
 pub mod status;
 
+mod ffmpeg;
+mod media_clock;
+mod outbox;
+mod package;
+mod picture;
+mod uplink;
+mod uplink_queue;
+
 pub use broadcast::{Broadcast, StartError};
 pub use options::{BroadcastOptions, Quality, SoundChoice, SourceChoice};
 pub use status::{BroadcastState, BroadcastStatus};

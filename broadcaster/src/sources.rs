@@ -1,19 +1,107 @@
 //! Where pictures come from, and what this machine offers of it.
 
-use std::path::Path;
+mod file;
+mod screen;
+mod test_picture;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Serialize;
 use thiserror::Error;
 use ts_rs::TS;
 
-use crate::options::SourceChoice;
+use crate::{
+    ffmpeg,
+    options::{Quality, SourceChoice},
+};
+
+/// How long a preview may take.
+const PREVIEW_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Why there is no picture or no sound. Its text is a sentence for people that says the way out.
-#[derive(Debug, Clone, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SourceError {
-    /// Not there yet.
-    #[error("not built yet")]
-    NotBuilt,
+    /// ffmpeg can't be started.
+    #[error("ffmpeg can't be started as '{}' ({reason}); install it, or say where it is", ffmpeg.display())]
+    FfmpegMissing {
+        /// What was tried.
+        ffmpeg: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
+    /// None of its encoders works.
+    #[error(
+        "'{}' has no H.264 encoder that works here; install an ffmpeg with libx264 or libopenh264", ffmpeg.display()
+    )]
+    NoEncoder {
+        /// Which ffmpeg.
+        ffmpeg: PathBuf,
+    },
+    /// Neither an X display nor a Wayland session.
+    #[error("there is no display to capture: no DISPLAY and no Wayland session; start this in a desktop session")]
+    NoDisplay,
+    /// An X display that does not let us in.
+    #[error("the display {display} can't be captured ({reason}); check DISPLAY and XAUTHORITY")]
+    DisplayRefused {
+        /// Which.
+        display: String,
+        /// ffmpeg's words.
+        reason: String,
+    },
+    /// No portal with screen capture on the session bus.
+    #[error(
+        "this session has no desktop portal that can capture the screen; install xdg-desktop-portal and the part of \
+         it for your desktop, then log in again"
+    )]
+    PortalMissing,
+    /// The person or the system said no.
+    #[error("permission to capture the screen was refused or not given in time; go live again and allow it")]
+    PermissionRefused,
+    /// The capture process ended.
+    #[error("capturing the screen failed ({reason})")]
+    CaptureFailed {
+        /// What is known.
+        reason: String,
+    },
+    /// The media file can't be read.
+    #[error("the file '{}' can't be read ({reason})", path.display())]
+    FileMissing {
+        /// Which.
+        path: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
+    /// The media file has no picture or sound that ffmpeg understands.
+    #[error("the file '{}' can't be played ({reason})", path.display())]
+    FileUnreadable {
+        /// Which.
+        path: PathBuf,
+        /// ffmpeg's words.
+        reason: String,
+    },
+    /// Nobody answers as a sound server.
+    #[error("there is no sound to capture: no PulseAudio or PipeWire server answers ({reason}); go live without sound")]
+    NoSoundServer {
+        /// ffmpeg's words.
+        reason: String,
+    },
+    /// Sound can't be captured on this system.
+    #[error("sound can be captured on Linux only, as yet; go live without sound")]
+    SoundUnsupported,
+    /// The encoder ended.
+    #[error("the encoder failed ({reason})")]
+    EncoderFailed {
+        /// ffmpeg's words.
+        reason: String,
+    },
+    /// A source that can't be shown before going live.
+    #[error("this source can't be shown before going live, because the system asks for permission each time")]
+    NoPreview,
 }
 
 /// One thing that can be shown on this machine, or the reason why it can't.
@@ -24,14 +112,53 @@ pub struct SourceInfo {
     pub choice: SourceChoice,
     /// Its name for people.
     pub label: String,
-    /// Width in pixels; 0 when only the portal's dialog decides.
+    /// Width in pixels; 0 when it is not known before capturing.
     pub width: u32,
-    /// Height in pixels; 0 when only the portal's dialog decides.
+    /// Height in pixels; 0 when it is not known before capturing.
     pub height: u32,
     /// Why it can't be used now; `None` when it can.
     pub unavailable: Option<String>,
     /// Whether [`preview`] can show it (the portal would ask first).
     pub preview: bool,
+}
+
+/// How a source stamps its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stamps {
+    /// With this machine's clock, at their capture.
+    WallClock,
+    /// With their place in the file.
+    Media,
+}
+
+/// A source of pictures. `Debug` names it in logs.
+pub(crate) trait Source: std::fmt::Debug + Send + Sync {
+    /// ffmpeg's arguments up to and with the input.
+    fn input(&self) -> Vec<OsString>;
+
+    /// ffmpeg's filters, ending in frames of at most the quality's size.
+    fn filters(&self) -> String;
+
+    /// How frames are stamped.
+    fn stamps(&self) -> Stamps;
+
+    /// Whether a second encoder may be started beside the first and shows the same.
+    fn is_live(&self) -> bool;
+
+    /// The error that ffmpeg's complaint stands for.
+    fn failure(&self, complaint: String) -> SourceError {
+        SourceError::EncoderFailed { reason: complaint }
+    }
+}
+
+/// The source that was chosen, checked as far as that is possible without starting it.
+pub(crate) async fn open(choice: &SourceChoice, quality: Quality) -> Result<Arc<dyn Source>, SourceError> {
+    Ok(match choice {
+        SourceChoice::Screen => Arc::new(screen::X11Screen::open(quality)?),
+        SourceChoice::Portal => return Err(SourceError::PortalMissing),
+        SourceChoice::Test => Arc::new(test_picture::TestPicture::new(quality)),
+        SourceChoice::File { path, .. } => Arc::new(file::MediaFile::open(path, quality)?),
+    })
 }
 
 /// What this machine offers, best first.
@@ -44,6 +171,10 @@ pub async fn list() -> Vec<SourceInfo> {
 /// # Errors
 /// When the source or ffmpeg is not there, or the source can't be shown without asking.
 pub async fn preview(choice: &SourceChoice, ffmpeg: &Path) -> Result<Vec<u8>, SourceError> {
-    let _ = (choice, ffmpeg);
-    Err(SourceError::NotBuilt)
+    let source = open(choice, Quality::Native).await?;
+    let mut arguments = source.input();
+    let rest = ["-frames:v", "1", "-vf", "scale=480:-2", "-c:v", "mjpeg", "-q:v", "5", "-f", "image2pipe", "pipe:1"];
+    arguments.extend(rest.map(Into::into));
+    let picture = ffmpeg::run(ffmpeg, &arguments, PREVIEW_TIME_MAX).await?;
+    picture.map(|bytes| bytes.to_vec()).map_err(|complaint| source.failure(complaint))
 }

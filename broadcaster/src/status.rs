@@ -2,6 +2,7 @@
 
 use protocol::{RelayName, StreamId};
 use serde::Serialize;
+use tokio::sync::watch;
 use ts_rs::TS;
 use url::Url;
 
@@ -64,4 +65,54 @@ pub struct BroadcastStatus {
     pub sound: bool,
     /// The relay it is sent to.
     pub relay: Option<RelayName>,
+}
+
+/// Where every part of a broadcast writes what it knows of its status.
+#[derive(Debug, Clone)]
+pub(crate) struct StatusBoard(watch::Sender<BroadcastStatus>);
+
+impl StatusBoard {
+    /// The board of a broadcast that starts now.
+    pub(crate) fn new(stream: StreamId, watch_link: Url, encoder: &str, sound: bool) -> Self {
+        Self(watch::Sender::new(BroadcastStatus {
+            state: BroadcastState::Starting,
+            sentence: "Starting the capture.".to_owned(),
+            failed: false,
+            stream,
+            watch_link,
+            started_at_ms: None,
+            viewers: 0,
+            bitrate_kbit_s: 0,
+            frame_rate: 0.0,
+            width: 0,
+            height: 0,
+            dropped_frames: 0,
+            dropped_segments: 0,
+            encoder: encoder.to_owned(),
+            sound,
+            relay: None,
+        }))
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<BroadcastStatus> {
+        self.0.subscribe()
+    }
+
+    /// Changes the status; whoever looks is woken only when something did change.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut BroadcastStatus)) {
+        self.0.send_if_modified(|status| {
+            let before = status.clone();
+            change(status);
+            *status != before
+        });
+    }
+
+    /// Changes the state and its sentence, but never revives a broadcast that has ended.
+    pub(crate) fn state(&self, state: BroadcastState, sentence: impl Into<String>) {
+        self.change(|status| {
+            if status.state != BroadcastState::Ended {
+                (status.state, status.sentence) = (state, sentence.into());
+            }
+        });
+    }
 }

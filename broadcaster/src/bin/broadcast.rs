@@ -1,5 +1,197 @@
 //! The `broadcast` command: goes live without a window.
 
-fn main() {
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::bail;
+use broadcaster::{Broadcast, BroadcastOptions, BroadcastState, Quality, SoundChoice, SourceChoice};
+use clap::{Parser, ValueEnum};
+use protocol::http::Visibility;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+/// Sends a screen, a test picture or a media file live, without a window.
+///
+/// Prints the link to watch it as soon as it is live, and how it is doing on standard error. Ctrl-C ends it.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// What to send: `screen`, `portal` (Wayland; its dialog asks what to share), `test` (a moving picture), `file` or `file:PATH`
+    #[arg(long, default_value = "screen")]
+    source: String,
+
+    /// The media file, with `--source file`
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+
+    /// Play the media file again and again
+    #[arg(long)]
+    repeat: bool,
+
+    /// What the stream is called
+    #[arg(long, default_value = "Live")]
+    title: String,
+
+    /// The directory's address
+    #[arg(long, env = "DEAD_STREAMING_DIRECTORY", default_value = "http://localhost:5000")]
+    directory: Url,
+
+    /// Who finds the stream: everybody in the list, or whoever has the link
+    #[arg(long, value_enum, default_value = "public")]
+    visibility: VisibilityArgument,
+
+    /// What is heard. A media file brings its own sound with anything but `none`
+    #[arg(long, value_enum, default_value = "none")]
+    sound: SoundArgument,
+
+    /// Picture size and frame rate: `720p30`, `1080p30`, `1080p60` or `native`
+    #[arg(long, default_value_t)]
+    quality: Quality,
+
+    /// The most bits per second the picture takes, in kbit/s [default: what fits the quality]
+    #[arg(long, value_name = "KBIT/S", value_parser = clap::value_parser!(u32).range(100..=50_000))]
+    bitrate: Option<u32>,
+
+    /// The ffmpeg to use: a path, or a name that is looked up in PATH
+    #[arg(long, env = "DEAD_STREAMING_FFMPEG", default_value = "ffmpeg")]
+    ffmpeg: PathBuf,
+
+    /// End by itself after this many seconds of being live
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum VisibilityArgument {
+    Public,
+    Unlisted,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SoundArgument {
+    None,
+    System,
+    Microphone,
+    Both,
+}
+
+impl Arguments {
+    fn source(&self) -> anyhow::Result<SourceChoice> {
+        let file = |path: PathBuf| SourceChoice::File { path, repeat: self.repeat };
+        Ok(match (self.source.as_str(), &self.file) {
+            ("screen", None) => SourceChoice::Screen,
+            ("portal", None) => SourceChoice::Portal,
+            ("test", None) => SourceChoice::Test,
+            ("file", Some(path)) => file(path.clone()),
+            ("file", None) => bail!("--source file needs --file PATH"),
+            ("screen" | "portal" | "test", Some(_)) => bail!("--file goes with --source file only"),
+            (other, _) => match other.strip_prefix("file:") {
+                Some(path) if !path.is_empty() && self.file.is_none() => file(path.into()),
+                _ => bail!("--source is one of screen, portal, test, file and file:PATH"),
+            },
+        })
+    }
+
+    fn options(&self) -> anyhow::Result<BroadcastOptions> {
+        if !matches!(self.directory.scheme(), "http" | "https") || self.directory.host().is_none() {
+            bail!("--directory is an address such as http://localhost:5000");
+        }
+        Ok(BroadcastOptions {
+            directory: self.directory.clone(),
+            title: self.title.clone(),
+            visibility: match self.visibility {
+                VisibilityArgument::Public => Visibility::Public,
+                VisibilityArgument::Unlisted => Visibility::Unlisted,
+            },
+            source: self.source()?,
+            sound: match self.sound {
+                SoundArgument::None => SoundChoice::None,
+                SoundArgument::System => SoundChoice::System,
+                SoundArgument::Microphone => SoundChoice::Microphone,
+                SoundArgument::Both => SoundChoice::Both,
+            },
+            quality: self.quality,
+            bitrate_kbit_s: self.bitrate,
+            ffmpeg: self.ffmpeg.clone(),
+        })
+    }
+}
+
+#[tokio::main]
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let broadcast = Broadcast::start(arguments.options()?).await?;
+    let mut status = broadcast.status();
+    let stop = stop_asked();
+    tokio::pin!(stop);
+    let mut printed_link = false;
+    let mut said = String::new();
+    let mut over = None;
+    loop {
+        let now = status.borrow_and_update().clone();
+        if now.state == BroadcastState::Live && !printed_link {
+            println!("{}", now.watch_link);
+            printed_link = true;
+            over = arguments.duration.map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds));
+        }
+        if now.sentence != said {
+            said.clone_from(&now.sentence);
+            match now.state {
+                BroadcastState::Live => eprintln!("{said} {}x{}, {}.", now.width, now.height, now.encoder),
+                _ => eprintln!("{said}"),
+            }
+        }
+        if now.state == BroadcastState::Ended {
+            broadcast.stop().await;
+            if now.failed {
+                std::process::exit(1);
+            }
+            return Ok(());
+        }
+        let deadline = async {
+            match over {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = status.changed() => if changed.is_err() { return Ok(()) },
+            () = deadline => break,
+            () = &mut stop => break,
+        }
+    }
+    eprintln!("Ending the broadcast.");
+    let last = status.borrow().clone();
+    broadcast.stop().await;
+    eprintln!("Ended. {} frames and {} segments were left out.", last.dropped_frames, last.dropped_segments);
+    Ok(())
+}
+
+/// Ctrl-C, or SIGTERM where there is one.
+async fn stop_asked() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn main() -> ExitCode {
     broadcaster::capture_helper::run_if_asked();
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Err(error) = arguments.options() {
+        eprintln!("{error}.");
+        return ExitCode::from(2);
+    }
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}.");
+            ExitCode::FAILURE
+        }
+    }
 }

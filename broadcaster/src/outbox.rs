@@ -1,0 +1,133 @@
+//! Where encoders leave what they made and the uplink fetches it. Leaving something never waits.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use protocol::TrackInfo;
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    directory_client::{DirectoryClock, local_now_us},
+    package::{
+        cmaf::CmafError,
+        packager::{Captured, OutgoingChunk, PICTURE_TRACK, Packager, SOUND_TRACK},
+    },
+    uplink_queue::{Dropped, UplinkQueue},
+};
+
+/// The packager and the queue of one broadcast, shared by its encoders and its uplink.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    inner: Mutex<Inner>,
+    filled: Notify,
+    tracks: watch::Sender<Vec<TrackInfo>>,
+    clock: DirectoryClock,
+    frames: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    packager: Packager,
+    queue: UplinkQueue,
+}
+
+impl Outbox {
+    /// The outbox of a broadcast that begins now.
+    pub(crate) fn new(clock: DirectoryClock, has_picture: bool) -> Self {
+        let leading = if has_picture { PICTURE_TRACK } else { SOUND_TRACK };
+        let packager = Packager::new(local_now_us(), has_picture);
+        Self {
+            inner: Mutex::new(Inner { packager, queue: UplinkQueue::new(leading) }),
+            filled: Notify::new(),
+            tracks: watch::Sender::default(),
+            clock,
+            frames: AtomicU64::new(0),
+        }
+    }
+
+    /// The picture's encoder tells its configuration.
+    pub(crate) fn picture_config(&self, config: &[u8], size: (u32, u32), frame_rate: f32) -> Result<(), CmafError> {
+        let mut inner = self.inner();
+        inner.packager.picture_config(config, size, frame_rate)?;
+        self.tracks.send_replace(inner.packager.tracks());
+        Ok(())
+    }
+
+    /// The sound's encoder tells its configuration.
+    pub(crate) fn sound_config(&self, channels: u8, pre_skip: u16) -> Result<(), CmafError> {
+        let mut inner = self.inner();
+        inner.packager.sound_config(channels, pre_skip)?;
+        self.tracks.send_replace(inner.packager.tracks());
+        Ok(())
+    }
+
+    /// One encoded frame, captured at `captured_us` by this machine's clock.
+    pub(crate) fn picture(&self, data: &[u8], key: bool, captured_us: u64, duration_us: u32) -> Result<(), CmafError> {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        let captured = self.captured(captured_us);
+        let mut inner = self.inner();
+        let chunk = inner.packager.picture(data, key, captured, duration_us)?;
+        self.leave(inner, chunk);
+        Ok(())
+    }
+
+    /// One Opus packet, whose sound begins at `captured_us` by this machine's clock.
+    pub(crate) fn sound(&self, data: &[u8], captured_us: u64, duration_us: u32) -> Result<(), CmafError> {
+        let captured = self.captured(captured_us);
+        let mut inner = self.inner();
+        let chunk = inner.packager.sound(data, captured, duration_us)?;
+        self.leave(inner, chunk);
+        Ok(())
+    }
+
+    /// The tracks whose configuration is known, as that changes.
+    pub(crate) fn tracks(&self) -> watch::Receiver<Vec<TrackInfo>> {
+        self.tracks.subscribe()
+    }
+
+    /// A new connection begins, with these tracks: it gets init segments and the current segment first.
+    pub(crate) fn begin_connection(&self, tracks: &[TrackInfo]) {
+        self.inner().queue.begin_connection(tracks.iter().map(|track| track.track).collect());
+        self.filled.notify_one();
+    }
+
+    /// The next message for the present connection, as soon as there is one.
+    pub(crate) async fn next(&self) -> Bytes {
+        loop {
+            let next = self.inner().queue.next();
+            if let Some(message) = next {
+                return message;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// What was left out so far.
+    pub(crate) fn dropped(&self) -> Dropped {
+        self.inner().queue.dropped()
+    }
+
+    /// Frames that were encoded so far.
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    fn captured(&self, local_us: u64) -> Captured {
+        Captured { local_us, directory_us: self.clock.at_us(local_us) }
+    }
+
+    fn leave(&self, mut inner: MutexGuard<'_, Inner>, chunk: Option<OutgoingChunk>) {
+        if let Some(chunk) = chunk {
+            inner.queue.push(chunk);
+            drop(inner);
+            self.filled.notify_one();
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
