@@ -1,1 +1,152 @@
-//! Situations.
+//! Situations of publishers and viewers at the streams of one relay. No socket, and time is what the tests say.
+
+use bytes::Bytes;
+use protocol::{MediaHeader, MediaKind, TrackKind, TrackNumber};
+
+use super::*;
+use crate::stream::{PushError, ViewerEvent};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn streams() -> Streams {
+    let capacity = Capacity { streams_max: 2, viewers_max: 2, window_bytes: 1 << 20 };
+    Streams::new(capacity, Arc::default())
+}
+
+fn id(number: u64) -> StreamId {
+    StreamId::of(&"test".parse().unwrap(), number)
+}
+
+fn tracks() -> Vec<TrackInfo> {
+    let (track, kind, codec) = (TrackNumber(1), TrackKind::Video, "x".to_owned());
+    vec![TrackInfo { track, kind, codec, width: 0, height: 0, frame_rate: 0.0, sample_rate: 0, channels: 0 }]
+}
+
+fn push(seat: &PublisherSeat, kind: MediaKind, segment: u32) -> Result<(), PushError> {
+    let key = kind == MediaKind::Chunk;
+    let track = TrackNumber(1);
+    let header = MediaHeader { kind, key, sealed: false, track, segment, chunk: 0, captured_at_us: 0 };
+    seat.push(&header, Bytes::from_static(b"media"))
+}
+
+fn events(seat: &mut ViewerSeat) -> Vec<&'static str> {
+    let mut names = vec![];
+    while let Some(event) = seat.next_event() {
+        names.push(match event {
+            ViewerEvent::Watching { .. } => "watching",
+            ViewerEvent::Broadcaster { present: true } => "present",
+            ViewerEvent::Broadcaster { present: false } => "away",
+            ViewerEvent::Viewers(_) => "viewers",
+            ViewerEvent::Media(_) => "media",
+            ViewerEvent::Ended => {
+                names.push("ended");
+                return names;
+            }
+        });
+    }
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_outlives_its_broadcaster_for_a_while_and_then_ends() {
+    let streams = streams();
+    let seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
+    let mut viewer = streams.watch(id(1)).unwrap();
+    push(&seat, MediaKind::Init, 0).unwrap();
+    push(&seat, MediaKind::Chunk, 0).unwrap();
+    assert_eq!(events(&mut viewer), ["watching", "viewers", "media"]);
+    drop(seat);
+    assert_eq!(events(&mut viewer), ["away"]);
+    tokio::time::advance(BROADCASTER_AWAY_TIME_MAX - SECOND).await;
+    streams.tick(Instant::now());
+    assert_eq!(streams.report().streams.len(), 1);
+    let mut late = streams.watch(id(1)).unwrap();
+    assert_eq!(events(&mut late), ["watching", "away", "viewers", "media"]);
+    tokio::time::advance(SECOND).await;
+    streams.tick(Instant::now());
+    assert_eq!(events(&mut viewer), ["ended"]);
+    assert!(streams.report().streams.is_empty());
+    assert_eq!(streams.watch(id(1)).unwrap_err(), Refused::NotLive);
+    // Its broadcaster may come again with the ticket it has.
+    streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn broadcaster_that_comes_back_in_time_keeps_its_viewers() {
+    let streams = streams();
+    drop(streams.publish(id(1), 1, tracks(), Instant::now()).unwrap());
+    let mut viewer = streams.watch(id(1)).unwrap();
+    assert_eq!(events(&mut viewer), ["watching", "away", "viewers"]);
+    tokio::time::advance(BROADCASTER_AWAY_TIME_MAX - SECOND).await;
+    let _seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
+    tokio::time::advance(BROADCASTER_AWAY_TIME_MAX).await;
+    streams.tick(Instant::now());
+    assert_eq!(events(&mut viewer), ["present", "viewers"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn end_is_remembered_as_long_as_a_ticket_of_its_time_may_be_good() {
+    let streams = streams();
+    let seat = streams.publish(id(1), 3, tracks(), Instant::now()).unwrap();
+    streams.end(id(1), Instant::now());
+    assert_eq!(push(&seat, MediaKind::Init, 0), Err(PushError::Ended));
+    let again = |epoch| streams.publish(id(1), epoch, tracks(), Instant::now()).map(drop);
+    assert_eq!((again(2), again(3)), (Err(Refused::StaleEpoch), Err(Refused::Ended)));
+    assert_eq!(again(4), Ok(()));
+    streams.end(id(1), Instant::now());
+    tokio::time::advance(TICKET_TIME).await;
+    streams.tick(Instant::now());
+    assert!(streams.rooms().past.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_is_live_only_while_its_publisher_is_there_and_has_sent_a_chunk() {
+    let streams = streams();
+    let live = || streams.report().streams[0].live;
+    let seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
+    push(&seat, MediaKind::Init, 0).unwrap();
+    assert!(!live());
+    push(&seat, MediaKind::Chunk, 0).unwrap();
+    assert!(live());
+    streams.liveness_changed().await;
+    let newer = streams.publish(id(1), 2, tracks(), Instant::now()).unwrap();
+    assert!(!live());
+    assert_eq!(push(&seat, MediaKind::Chunk, 1), Err(PushError::Superseded));
+    push(&newer, MediaKind::Init, 0).unwrap();
+    push(&newer, MediaKind::Chunk, 0).unwrap();
+    // The old one leaves late: the new one stays.
+    drop(seat);
+    assert!(live());
+    drop(newer);
+    assert!(!live());
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_are_free_again_when_their_holders_have_gone() {
+    let streams = streams();
+    let now = Instant::now();
+    let _seats = (streams.publish(id(1), 1, tracks(), now).unwrap(), streams.publish(id(2), 1, tracks(), now).unwrap());
+    assert_eq!(streams.publish(id(3), 1, tracks(), now).unwrap_err(), Refused::TooManyStreams);
+    let viewers = (streams.watch(id(1)).unwrap(), streams.watch(id(2)).unwrap());
+    assert_eq!(streams.watch(id(1)).unwrap_err(), Refused::TooManyViewers);
+    drop(viewers.0);
+    assert_eq!(streams.report().viewers, 1);
+    streams.watch(id(1)).unwrap();
+    streams.end(id(2), now);
+    streams.publish(id(3), 1, tracks(), now).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_frame_is_wanted_once_in_a_while_however_many_wait_for_it() {
+    let streams = streams();
+    let mut seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
+    let wanted = |seat: &mut PublisherSeat| seat.notice(Instant::now()).unwrap().keys_wanted.len();
+    for _ in 0..3 {
+        seat.stream.state().want_key(TrackNumber(1));
+    }
+    assert_eq!(wanted(&mut seat), 1);
+    seat.stream.state().want_key(TrackNumber(1));
+    assert_eq!(wanted(&mut seat), 0);
+    tokio::time::advance(SECOND).await;
+    assert_eq!((wanted(&mut seat), wanted(&mut seat)), (1, 0));
+}

@@ -1,0 +1,10 @@
+//! Black-box tests: a relay on port 0, spoken to as broadcasters and viewers do.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod directory;
+mod driver;
+mod malformed;
+mod process;
+mod publishers;
+mod viewers;

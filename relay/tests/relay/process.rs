@@ -1,0 +1,88 @@
+//! The real binary.
+
+use std::{process::Stdio, time::Duration};
+
+use protocol::{
+    ErrorCode,
+    ticket::{Action, Grant, TicketSigner},
+};
+use relay::data_dir::DataDir;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::driver::{Peer, now_s, relay_name, stream, tracks};
+
+/// The binary, which is to find no directory, and the port it serves on.
+async fn start(folder: &std::path::Path) -> (Child, u16) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_relay"))
+        .args(["--name", "relay-1", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"])
+        .args(["--directory", "http://127.0.0.1:9", "--log-format", "json", "--data-dir"])
+        .arg(folder)
+        .env("JOIN_SECRET", "secret-of-tests")
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    loop {
+        let line = lines.next_line().await.unwrap().expect("the relay has ended");
+        assert!(!line.contains("secret-of-tests"), "{line}");
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if line["message"] == "serving" {
+            // Read on, so that the process never blocks on its log.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return (process, u16::try_from(line["port"].as_u64().unwrap()).unwrap());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn sigterm_sends_everybody_away_and_ends_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let signer = TicketSigner::from_pkcs8(&TicketSigner::generate_pkcs8().unwrap()).unwrap();
+    DataDir::open(folder.path().into()).unwrap().keep_ticket_key(&signer.public_key()).unwrap();
+    let (mut process, port) = start(folder.path()).await;
+    let mut broadcaster = Peer::connect(([127, 0, 0, 1], port).into(), None).await;
+    let grant = Grant::new(stream(1), Action::Publish, 1, vec![relay_name("relay-1")], now_s());
+    let ticket = signer.sign(&grant).unwrap();
+    broadcaster.say(json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks()})).await;
+    broadcaster.text("stream_registered").await;
+    let pid = process.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    broadcaster.ends_with(ErrorCode::ShuttingDown).await;
+    drop(broadcaster);
+    assert!(timeout(Duration::from_secs(8), process.wait()).await.unwrap().unwrap().success());
+}
+
+#[tokio::test]
+async fn restarted_relay_has_the_same_key_in_a_folder_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (mut process, _) = start(&data).await;
+    let first = DataDir::open(data.clone()).unwrap().public_key().unwrap();
+    process.kill().await.unwrap();
+    start(&data).await;
+    assert_eq!(DataDir::open(data.clone()).unwrap().public_key().unwrap(), first);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&data), mode(&data.join("relay-key.pk8"))), (0o700, 0o600));
+    }
+}
+
+#[tokio::test]
+async fn wrong_settings_end_with_a_sentence() {
+    let output = Command::new(env!("CARGO_BIN_EXE_relay"))
+        .args(["--name", "No Name", "--join-secret", "x"])
+        .output()
+        .await
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("a relay name is"));
+}
