@@ -1,31 +1,9 @@
 // A running broadcast as the pages see it, whoever runs it: this page in a browser, or the desktop app.
 
-export type BroadcastState = "starting" | "connecting" | "live" | "stalled" | "reconnecting" | "ended";
+import type { BroadcastState } from "../protocol/generated/BroadcastState";
+import type { BroadcastStatus } from "../protocol/generated/BroadcastStatus";
 
-export interface BroadcastStatus {
-  state: BroadcastState;
-  /** The same in a sentence for people, with the reason when something is wrong. */
-  sentence: string;
-  /** The broadcast ended because of a failure; `sentence` says which. */
-  failed: boolean;
-  stream: string;
-  watch_link: string;
-  /** When the first chunk was confirmed, in milliseconds since the Unix epoch by this machine's clock. */
-  started_at_ms: number | null;
-  viewers: number;
-  /** What the relay takes in, in kbit/s. */
-  bitrate_kbit_s: number;
-  /** Frames per second that leave the encoder; a still screen has few. */
-  frame_rate: number;
-  width: number;
-  height: number;
-  /** Frames that were not sent because a connection or an encoder was too slow. */
-  dropped_frames: number;
-  dropped_segments: number;
-  encoder: string;
-  sound: boolean;
-  relay: string | null;
-}
+export type { BroadcastState, BroadcastStatus };
 
 export interface Broadcast {
   readonly id: string;

@@ -46,11 +46,8 @@ export interface AppSettings {
   setDirectory(address: string): Promise<void>;
 }
 
-const APP = import.meta.glob<{ appHost(): Host | Promise<Host> }>("./app.ts");
-
 /** The host of this page. The app's part is loaded in the app alone. */
 export async function openHost(): Promise<Host> {
-  const app = APP["./app.ts"];
-  if ("__TAURI_INTERNALS__" in globalThis && app) return (await app()).appHost();
+  if ("__TAURI_INTERNALS__" in globalThis) return (await import("./app")).appHost();
   return (await import("./browser")).browserHost();
 }
