@@ -1,0 +1,152 @@
+//! Sends the stream: one paced picture track of made-up bytes, which a relay never looks into.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use futures_util::{SinkExt as _, StreamExt as _};
+use protocol::{
+    MediaHeader, MediaKind, PROTOCOL_VERSION, TrackInfo, TrackKind, TrackNumber,
+    control::{ClientHello, FromBroadcaster, ToBroadcaster},
+};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{sleep_until, timeout},
+};
+use tokio_tungstenite::tungstenite::Message;
+use url::Url;
+
+use crate::{
+    latencies::Latencies,
+    media_clock::{MediaClock, Pace, PlannedChunk},
+    socket::{Socket, connect},
+};
+
+/// How long the relay may take to admit the publisher.
+const REGISTER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The only track.
+const TRACK: TrackNumber = TrackNumber(1);
+
+/// What is sent, and where.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    /// The relay.
+    pub relay: Url,
+    /// A ticket for publishing.
+    pub ticket: String,
+    /// Chunks per second.
+    pub rate: u32,
+    /// Chunks of a segment.
+    pub key_interval: u32,
+    /// Bytes of a chunk's payload.
+    pub chunk_bytes: usize,
+    /// The clock of planned times.
+    pub clock: MediaClock,
+}
+
+/// What was sent.
+#[derive(Debug)]
+pub struct Published {
+    /// When the chunks were sent.
+    pub pace: Pace,
+    /// How long after their planned times chunks were handed to the connection.
+    pub late: Latencies,
+}
+
+impl Publisher {
+    /// Sends until `stop` says so; tells `registered` when the relay has admitted it.
+    ///
+    /// # Errors
+    /// When the relay refuses, or the connection breaks.
+    pub async fn run(self, registered: oneshot::Sender<()>, mut stop: watch::Receiver<bool>) -> Result<Published> {
+        let mut socket = self.register().await?;
+        let (mut to_relay, mut from_relay) = socket.split();
+        to_relay.send(self.message(MediaKind::Init, None)).await?;
+        let pace = Pace { begin_us: self.clock.now_us(), rate: self.rate, key_interval: self.key_interval };
+        let mut published = Published { pace, late: Latencies::default() };
+        // Whoever waits for it may have given up; the run ends by `stop` then.
+        let _ = registered.send(());
+        for n in 0.. {
+            let planned = pace.planned(n);
+            let due = sleep_until(self.clock.instant(planned.at_us).into());
+            tokio::pin!(due);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut due => break,
+                    _ = stop.wait_for(|stop| *stop) => {
+                        socket = to_relay.reunite(from_relay)?;
+                        end(&mut socket).await?;
+                        return Ok(published);
+                    }
+                    message = from_relay.next() => heard(message.context("the relay has closed")??)?,
+                }
+            }
+            published.late.add(self.clock.now_us().saturating_sub(planned.at_us));
+            to_relay.send(self.message(MediaKind::Chunk, Some(planned))).await?;
+        }
+        Ok(published)
+    }
+
+    async fn register(&self) -> Result<Socket> {
+        let track = TrackInfo {
+            track: TRACK,
+            kind: TrackKind::Video,
+            codec: "avc1.4D401F".into(),
+            width: 1280,
+            height: 720,
+            frame_rate: 30.0,
+            sample_rate: 0,
+            channels: 0,
+        };
+        let hello = ClientHello::RegisterNewStream {
+            protocol: PROTOCOL_VERSION,
+            ticket: self.ticket.clone(),
+            tracks: vec![track],
+        };
+        let register = async {
+            let mut socket = connect(&self.relay).await?;
+            socket.send(Message::text(serde_json::to_string(&hello)?)).await?;
+            while let Some(message) = socket.next().await {
+                let Message::Text(text) = message? else { continue };
+                match serde_json::from_str(&text)? {
+                    ToBroadcaster::StreamRegistered { .. } => return Ok(socket),
+                    ToBroadcaster::Error { code, message } => bail!("the relay refuses the stream: {message} ({code})"),
+                    _ => {}
+                }
+            }
+            bail!("the relay has closed before it admitted the stream")
+        };
+        timeout(REGISTER_TIME_MAX, register).await.context("the relay does not answer")?
+    }
+
+    fn message(&self, kind: MediaKind, planned: Option<PlannedChunk>) -> Message {
+        let planned = planned.unwrap_or(PlannedChunk { segment: 0, chunk: 0, at_us: self.clock.now_us() });
+        let header = MediaHeader {
+            kind,
+            key: kind == MediaKind::Chunk && planned.chunk == 0,
+            sealed: false,
+            track: TRACK,
+            segment: planned.segment,
+            chunk: planned.chunk,
+            captured_at_us: planned.at_us,
+        };
+        Message::binary(header.message(&vec![0xa5; self.chunk_bytes]))
+    }
+}
+
+/// Reading is what answers the relay's pings; of what it says only an error matters.
+fn heard(message: Message) -> Result<()> {
+    if let Message::Text(text) = message
+        && let ToBroadcaster::Error { code, message } = serde_json::from_str(&text)?
+    {
+        bail!("the relay ends the stream: {message} ({code})");
+    }
+    Ok(())
+}
+
+async fn end(socket: &mut Socket) -> Result<()> {
+    socket.send(Message::text(serde_json::to_string(&FromBroadcaster::EndStream {})?)).await?;
+    socket.close(None).await?;
+    Ok(())
+}
