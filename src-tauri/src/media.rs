@@ -1,6 +1,7 @@
 //! A viewer's connection to a relay, carried by this process instead of the webview: a webview may refuse plain `ws://` to a
 //! machine of the local network. Messages pass as they are; only what the window is too slow for is left out.
 
+mod batch;
 mod in_flight;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use protocol::{control::ToViewer, limits};
 use serde::Serialize;
 use tauri::ipc::{Channel, InvokeResponseBody};
@@ -25,6 +26,7 @@ use tokio_tungstenite::{
 use ts_rs::TS;
 use url::Url;
 
+use batch::Batch;
 use in_flight::{InFlight, Verdict};
 
 /// How long connecting may take: a slow mobile handshake with a retransmission or two.
@@ -33,18 +35,16 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Texts of the window that wait for the socket: a viewer sends one when it begins and hardly any later.
 const TEXTS_MAX: usize = 16;
 
-/// What the window hears besides the binary media messages.
+/// The most that goes into the window in one piece: a batch takes a few milliseconds, however much is in it.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// What the window hears besides batches of the relay's messages.
 #[derive(Debug, Clone, Serialize, TS)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[ts(export)]
 pub(crate) enum MediaEvent {
     /// Connected.
     Open {},
-    /// A text message of the relay.
-    Text {
-        /// The message.
-        text: String,
-    },
     /// The connection is over, or was never made. Nothing follows.
     Closed {
         /// Why, for people.
@@ -107,12 +107,13 @@ impl MediaConnections {
         let acknowledged = Arc::new(AtomicU64::new(0));
         self.lock().insert(channel.id(), Window { texts, acknowledged: Arc::clone(&acknowledged) });
         let _listed = Listed(self, channel.id());
-        let mut outlet = Outlet { channel, acknowledged, in_flight: InFlight::default() };
+        let mut outlet = Outlet { channel, acknowledged, in_flight: InFlight::default(), batch: Batch::default() };
         let reason = match pass_on(url, from_window, &mut outlet).await {
             Ok(()) => MediaError::Closed,
             Err(error) => error,
         };
         tracing::debug!(skipped = outlet.in_flight.skipped_chunks(), "The connection to a relay is over: {reason}.");
+        outlet.flush();
         outlet.event(&MediaEvent::Closed { reason: reason.to_string() });
     }
 
@@ -149,19 +150,27 @@ async fn pass_on(
         tokio::time::timeout(CONNECT_TIME_MAX, connecting).await.map_err(|_| MediaError::Silent)??;
     outlet.event(&MediaEvent::Open {});
     loop {
-        let message = tokio::select! {
-            message = socket.next() => message,
+        let mut next = tokio::select! {
+            message = socket.next() => Some(message),
             Some(text) = from_window.recv() => {
                 socket.send(Message::text(text)).await?;
                 continue;
             }
         };
-        match message {
-            Some(Ok(Message::Binary(bytes))) => outlet.media(&bytes)?,
-            Some(Ok(Message::Text(text))) => outlet.text(text.to_string())?,
-            Some(Ok(Message::Close(_))) | None => return Ok(()),
-            Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(error.into()),
+        // What has arrived already goes along in one piece: a viewer that joins gets a whole segment at once.
+        while let Some(message) = next {
+            match message {
+                Some(Ok(Message::Binary(bytes))) => outlet.media(&bytes),
+                Some(Ok(Message::Text(text))) => outlet.text(&text),
+                Some(Ok(Message::Close(_))) | None => return Ok(()),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error.into()),
+            }
+            next = if outlet.is_full() { None } else { socket.next().now_or_never() };
+        }
+        outlet.flush();
+        if outlet.in_flight.is_stuck(Instant::now()) {
+            return Err(MediaError::WindowStuck);
         }
     }
 }
@@ -171,39 +180,48 @@ struct Outlet<'a> {
     channel: &'a Channel<InvokeResponseBody>,
     acknowledged: Arc<AtomicU64>,
     in_flight: InFlight,
+    batch: Batch,
 }
 
 impl Outlet<'_> {
-    fn media(&mut self, message: &[u8]) -> Result<(), MediaError> {
+    fn media(&mut self, message: &[u8]) {
         self.in_flight.acknowledge(self.acknowledged.load(Ordering::Relaxed));
         match self.in_flight.offer(Instant::now(), message) {
-            Verdict::LeaveOut => return Ok(()),
+            Verdict::LeaveOut => return,
             Verdict::Pass => {}
             Verdict::PassAfterSkip { track, chunks } => {
                 let skipped = ToViewer::Skipped { track, chunks };
-                self.text(serde_json::to_string(&skipped).unwrap_or_default())?;
+                self.text(&serde_json::to_string(&skipped).unwrap_or_default());
             }
         }
-        self.in_flight.passed(Instant::now(), message.len());
-        let _ = self.channel.send(InvokeResponseBody::Raw(message.to_vec()));
-        self.check()
+        self.batch.push_media(message);
     }
 
-    fn text(&mut self, text: String) -> Result<(), MediaError> {
+    fn text(&mut self, text: &str) {
         self.in_flight.acknowledge(self.acknowledged.load(Ordering::Relaxed));
-        self.event(&MediaEvent::Text { text });
-        self.check()
+        self.batch.push_text(text);
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.bytes() >= BATCH_BYTES_MAX
+    }
+
+    fn flush(&mut self) {
+        if self.batch.bytes() > 0 {
+            let bytes = self.batch.take();
+            self.send(bytes.len(), InvokeResponseBody::Raw(bytes));
+        }
     }
 
     fn event(&mut self, event: &MediaEvent) {
         let json = serde_json::to_string(event).unwrap_or_default();
-        self.in_flight.passed(Instant::now(), json.len());
-        // It fails only when the window is gone, and then the page's end stops this connection.
-        let _ = self.channel.send(InvokeResponseBody::Json(json));
+        self.send(json.len(), InvokeResponseBody::Json(json));
     }
 
-    fn check(&self) -> Result<(), MediaError> {
-        if self.in_flight.is_stuck(Instant::now()) { Err(MediaError::WindowStuck) } else { Ok(()) }
+    fn send(&mut self, bytes: usize, body: InvokeResponseBody) {
+        self.in_flight.passed(Instant::now(), bytes);
+        // It fails only when the window is gone, and then the page's end stops this connection.
+        let _ = self.channel.send(body);
     }
 }
 
@@ -267,9 +285,15 @@ mod tests {
         });
         assert_eq!(event_of(messages.recv().await.unwrap())["type"], "open");
         assert!(connections.send(channel.id(), "hello".to_owned()));
-        assert_eq!(event_of(messages.recv().await.unwrap())["text"], "{\"type\":\"watching\"}");
-        let Some(InvokeResponseBody::Raw(media)) = messages.recv().await else { panic!("no media") };
-        assert_eq!(media, chunk(true, 0));
+        let mut expected = Batch::default();
+        expected.push_text("{\"type\":\"watching\"}");
+        expected.push_media(&chunk(true, 0));
+        let (expected, mut received) = (expected.take(), Vec::new());
+        while received.len() < expected.len() {
+            let Some(InvokeResponseBody::Raw(batch)) = messages.recv().await else { panic!("an event too early") };
+            received.extend(batch);
+        }
+        assert_eq!(received, expected);
         assert_eq!(event_of(messages.recv().await.unwrap())["type"], "closed");
         assert_eq!(relay.await.unwrap(), "hello");
         carried.await.unwrap();

@@ -3,6 +3,7 @@
 import { Channel } from "@tauri-apps/api/core";
 import type { OpenTransport, Transport } from "../../player/transport/transport";
 import type { MediaEvent } from "../../protocol/generated/MediaEvent";
+import { messagesOf } from "./batch";
 import { call } from "./call";
 
 /** The app's process counts on an acknowledgement this often. */
@@ -33,9 +34,9 @@ export const openCarried: OpenTransport = (url, signal) => {
     if (closed) return;
     taken += 1;
     if (taken % ACKNOWLEDGE_EVERY === 0) void call("acknowledge_media", { channel: channel.id, messages: taken });
-    if (message instanceof ArrayBuffer) transport.onmessage?.(message);
-    else if (message.type === "open") transport.onopen?.();
-    else if (message.type === "text") transport.onmessage?.(message.text);
+    if (message instanceof ArrayBuffer) {
+      for (const each of messagesOf(message)) if (!closed) transport.onmessage?.(each);
+    } else if (message.type === "open") transport.onopen?.();
     else over();
   };
   if (signal.aborted) {
