@@ -5,25 +5,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_lc_rs::rand;
 use protocol::{
     RelayName, StreamId,
-    http::{Assignment, ListEvent},
+    http::{Assignment, ListEvent, StreamState},
     ticket::{Action, Grant, TicketSigner},
 };
 use service::{Clock, Lifecycle};
 use tokio::sync::{Semaphore, broadcast};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     config::JoinSecret,
     failure::Failure,
     metrics::Metrics,
-    registry::{Place, Registry},
+    registry::{Note, Place, Registry},
 };
 
 /// Changes of the list that a slow reader may be behind; past them it gets the whole list anew.
-const CHANGES_BEHIND_MAX: usize = 256;
+pub(crate) const CHANGES_BEHIND_MAX: usize = 256;
 
 /// Most open event streams: each holds a connection.
-const EVENT_READERS_MAX: usize = 4096;
+pub(crate) const EVENT_READERS_MAX: usize = 4096;
 
 /// The directory's state. Cheap to clone.
 #[derive(Clone)]
@@ -87,11 +87,18 @@ impl App {
 
     /// Lets `work` use the registry at this moment, then tells the open lists what changed.
     pub(crate) fn registry<T>(&self, work: impl FnOnce(&mut Registry, u64) -> T) -> T {
-        // A panic of one call must not end all others: the registry is left as that call left it.
-        let mut registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = work(&mut registry, self.0.clock.now_us());
-        for change in registry.take_changes() {
-            self.tell(&change);
+        let (result, notes) = {
+            // A panic of one call must not end all others: the registry is left as that call left it.
+            let mut registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = work(&mut registry, self.0.clock.now_us());
+            for change in registry.take_changes() {
+                self.tell(&change);
+            }
+            (result, registry.take_notes())
+        };
+        // Outside of the lock: a log that nobody reads may block its writer.
+        for note in notes {
+            self.log(&note);
         }
         result
     }
@@ -104,14 +111,10 @@ impl App {
 
     /// What the passing of time brings.
     pub(crate) fn tick(&self) {
-        let (counts, lost) = self.registry(|registry, now_us| {
+        let counts = self.registry(|registry, now_us| {
             registry.tick(now_us);
-            (registry.counts(now_us), registry.take_lost())
+            registry.counts(now_us)
         });
-        for relay in lost {
-            self.0.metrics.relays_lost.inc();
-            warn!(relay = %relay, "a relay was silent for too long and lost its name");
-        }
         self.0.metrics.set_counts(&counts);
         let open = EVENT_READERS_MAX.saturating_sub(self.0.readers.available_permits());
         self.0.metrics.event_readers.set(i64::try_from(open).unwrap_or(i64::MAX));
@@ -126,6 +129,18 @@ impl App {
             Failure::internal()
         })?;
         Ok(Assignment { relays: place.relays, ticket, epoch: place.epoch })
+    }
+
+    fn log(&self, note: &Note) {
+        match note {
+            Note::RelayLost(relay) => {
+                self.0.metrics.relays_lost.inc();
+                warn!(%relay, "a relay was silent for too long and lost its name");
+            }
+            Note::StreamIs(id, StreamState::Live) => info!(stream.id = %id, "a stream is live"),
+            Note::StreamIs(id, _) => info!(stream.id = %id, "a stream is live no more; its broadcaster may come back"),
+            Note::StreamExpired(id) => info!(stream.id = %id, "a stream ended: no media came for too long"),
+        }
     }
 
     fn tell(&self, change: &ListEvent) {
@@ -148,4 +163,14 @@ pub(crate) fn random() -> Result<[u8; 32], Failure> {
         Failure::internal()
     })?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+impl App {
+    /// A directory without relays, for tests of single calls.
+    pub(crate) fn for_tests(clock: Clock) -> Self {
+        let signer = TicketSigner::from_pkcs8(&TicketSigner::generate_pkcs8().unwrap()).unwrap();
+        let secret = "a-secret-of-the-tests".parse().unwrap();
+        Self::new(Registry::new(100), clock, signer, secret, Metrics::default(), Lifecycle::new())
+    }
 }

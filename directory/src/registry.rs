@@ -5,6 +5,7 @@ mod assignment;
 mod ended;
 mod joining;
 mod lease;
+mod note;
 mod relay;
 mod stream;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use self::{
 pub use self::{
     joining::InvalidJoining,
     lease::{HeartbeatError, RegisterError},
+    note::Note,
     relay::{Joining, RelayHealth},
 };
 
@@ -88,7 +90,7 @@ pub struct Registry {
     ended: Ended,
     streams_max: usize,
     changes: Vec<ListEvent>,
-    lost: Vec<RelayName>,
+    notes: Vec<Note>,
 }
 
 impl Registry {
@@ -102,7 +104,7 @@ impl Registry {
             ended: Ended::default(),
             streams_max,
             changes: Vec::new(),
-            lost: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -201,6 +203,7 @@ impl Registry {
         let over: Vec<_> =
             self.streams.values().filter(|stream| stream.is_over(now_us)).map(|stream| stream.id).collect();
         for id in over {
+            self.notes.push(Note::StreamExpired(id));
             self.remove(id);
         }
         let Self { streams, changes, .. } = self;
@@ -219,9 +222,9 @@ impl Registry {
         std::mem::take(&mut self.changes)
     }
 
-    /// The relays that lost their names since this was asked last.
-    pub fn take_lost(&mut self) -> Vec<RelayName> {
-        std::mem::take(&mut self.lost)
+    /// What operators want to read of since this was asked last.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
     }
 
     /// How much there is of everything.
@@ -269,7 +272,11 @@ impl Registry {
     /// Lets `change` work on a stream, if there is one, and notes what the lists are to be told.
     fn with_stream(&mut self, id: StreamId, now_us: u64, change: impl FnOnce(&mut Stream)) {
         if let Some(stream) = self.streams.get_mut(&id) {
+            let before = stream.state();
             change(stream);
+            if stream.state() != before {
+                self.notes.push(Note::StreamIs(id, stream.state()));
+            }
             self.changes.extend(stream.tell(now_us));
         }
     }

@@ -9,7 +9,7 @@ use protocol::{
 use thiserror::Error;
 
 use super::{
-    Registry,
+    Note, Registry,
     relay::{Joining, Relay},
     stream::{FAILOVER_TIME_MAX, INTERRUPTED_TIME_MAX, Report},
 };
@@ -126,7 +126,7 @@ impl Registry {
                     stream.extend(now_us, FAILOVER_TIME_MAX);
                 });
             }
-            self.lost.push(name);
+            self.notes.push(Note::RelayLost(name));
         }
     }
 }

@@ -92,3 +92,86 @@ impl Reader {
         Event::default().retry(RECONNECT_TIME).json_data(list).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::Response;
+    use futures_util::StreamExt as _;
+    use protocol::{
+        BroadcastKey,
+        http::{CarriedStream, Heartbeat, RelayAddress, Visibility},
+    };
+    use service::Clock;
+
+    use super::*;
+    use crate::{
+        app::{CHANGES_BEHIND_MAX, EVENT_READERS_MAX},
+        registry::Joining,
+    };
+
+    async fn open(app: &App) -> Response {
+        events(State(app.clone())).await.into_response()
+    }
+
+    /// The next event's data.
+    async fn next(body: &mut axum::body::BodyDataStream) -> ListEvent {
+        let bytes = body.next().await.unwrap().unwrap();
+        let text = std::str::from_utf8(&bytes).unwrap();
+        serde_json::from_str(text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap()).unwrap()
+    }
+
+    /// A relay on which one stream goes on and off, once per call.
+    fn flapping(app: &App) -> impl FnMut() {
+        let relay: protocol::RelayName = "relay-1".parse().unwrap();
+        let address = RelayAddress { name: relay.clone(), url: "ws://relay-1/ws".parse().unwrap() };
+        let joining = Joining { address, streams_max: 9, viewers_max: 9, public_key: String::new() };
+        let key = BroadcastKey::new([0; 32]).hash();
+        let id = app.registry(|registry, now_us| {
+            registry.register(now_us, joining, "token".to_owned()).unwrap();
+            registry.create(now_us, "demo".parse().unwrap(), Visibility::Public, key).unwrap().0
+        });
+        let (app, mut live) = (app.clone(), false);
+        move || {
+            live = !live;
+            let streams = vec![CarriedStream { stream: id, epoch: 1, live, viewers: 0 }];
+            let heartbeat = Heartbeat { viewers: 0, streams };
+            app.registry(|registry, now_us| registry.heartbeat(now_us, &relay, "token", heartbeat)).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn reader_that_was_too_slow_gets_the_whole_list_anew() {
+        let app = App::for_tests(Clock::by_hand(1_000_000));
+        let mut flap = flapping(&app);
+        let mut body = open(&app).await.into_body().into_data_stream();
+        assert!(matches!(next(&mut body).await, ListEvent::Streams { streams } if streams.is_empty()));
+        for _ in 0..=CHANGES_BEHIND_MAX {
+            flap();
+        }
+        assert!(matches!(next(&mut body).await, ListEvent::Streams { streams } if streams.len() == 1));
+        flap();
+        assert!(matches!(next(&mut body).await, ListEvent::StreamChanged { .. }), "and then changes again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quiet_reader_hears_comments() {
+        let app = App::for_tests(Clock::by_hand(1_000_000));
+        let mut body = open(&app).await.into_body().into_data_stream();
+        next(&mut body).await;
+        let begun = tokio::time::Instant::now();
+        let comment = body.next().await.unwrap().unwrap();
+        assert_eq!((&comment[..1], begun.elapsed()), (&b":"[..], KEEP_ALIVE_INTERVAL));
+    }
+
+    #[tokio::test]
+    async fn as_many_lists_as_may_be_and_no_more() {
+        let app = App::for_tests(Clock::by_hand(1_000_000));
+        let mut lists = Vec::new();
+        for _ in 0..EVENT_READERS_MAX {
+            lists.push(open(&app).await);
+        }
+        assert_eq!(open(&app).await.status(), 503);
+        lists.pop();
+        assert_eq!(open(&app).await.status(), 200);
+    }
+}

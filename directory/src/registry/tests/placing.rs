@@ -3,7 +3,7 @@
 use protocol::{StreamId, http::Visibility, limits::TICKET_RELAYS_MAX};
 
 use super::driver::{World, carried, joining, name, names};
-use crate::registry::{Joining, PlaceError};
+use crate::registry::{Joining, Note, PlaceError};
 
 #[test]
 fn new_stream_goes_to_the_relay_with_the_fewest_streams() {
@@ -155,5 +155,5 @@ fn viewer_of_a_stream_whose_relays_are_gone_is_told_so() {
     assert_eq!(world.registry.watch(stream).unwrap_err(), PlaceError::NoRelay);
     world.registry.end(stream, &super::driver::key()).unwrap();
     assert_eq!(world.registry.watch(stream).unwrap_err(), PlaceError::NotFound);
-    assert_eq!(world.registry.take_lost(), [name("a")]);
+    assert_eq!(world.registry.take_notes(), [Note::RelayLost(name("a"))]);
 }

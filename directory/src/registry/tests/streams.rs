@@ -10,7 +10,7 @@ use protocol::{
 
 use super::driver::{World, carried, key};
 use crate::registry::{
-    PlaceError,
+    Note, PlaceError,
     stream::{FAILOVER_TIME_MAX, INTERRUPTED_TIME_MAX},
 };
 
@@ -52,6 +52,20 @@ fn stream_whose_broadcaster_is_gone_leaves_after_the_grace() {
     assert_eq!(world.listed().len(), 1);
     world.pass(Duration::from_millis(1), &[("a", &[])]);
     assert_eq!(world.listed(), []);
+}
+
+#[test]
+fn operators_read_of_each_turn_in_a_streams_life_once() {
+    let mut world = World::new(&["a"]);
+    let (stream, _) = world.create("demo");
+    world.pass(Duration::from_secs(3), &[("a", &[carried(stream, 1, true, 0)])]);
+    world.pass(INTERRUPTED_TIME_MAX + Duration::from_secs(1), &[("a", &[])]);
+    let expected = [
+        Note::StreamIs(stream, StreamState::Live),
+        Note::StreamIs(stream, StreamState::Interrupted),
+        Note::StreamExpired(stream),
+    ];
+    assert_eq!(world.registry.take_notes(), expected);
 }
 
 #[test]
