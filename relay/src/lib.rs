@@ -79,6 +79,7 @@ impl Relay {
     pub async fn run(self, life: Lifecycle) -> Result<()> {
         let Self { config, public, internal, data_dir, public_key } = self;
         let address = service::listener::local_addr(&public)?;
+        let internal_address = service::listener::local_addr(&internal)?;
         let metrics = Arc::new(Metrics::default());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
@@ -107,7 +108,7 @@ impl Relay {
         life.spawn(tick(Arc::clone(&house)));
         internal_listener::serve(internal, registry, readiness(&house), &life);
         let connections_max = listener::connections_max(streams_max, viewers_max);
-        info!(relay = %house.name, port = address.port(), "serving");
+        info!(relay = %house.name, listen = %address, internal_listen = %internal_address, "serving");
         life.spawn(listener::serve(public, house, connections_max, life.clone()));
         life.ended(config.grace).await;
         info!("stopped");

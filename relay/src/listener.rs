@@ -53,6 +53,7 @@ pub fn connections_max(streams_max: u32, viewers_max: u32) -> usize {
 pub async fn serve(listener: TcpListener, house: Arc<House>, connections_max: usize, life: Lifecycle) {
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let stopping = life.stopping();
+    let mut accepted_total = 0_u64;
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => return,
@@ -64,7 +65,8 @@ pub async fn serve(listener: TcpListener, house: Arc<House>, connections_max: us
                     debug!(%error, "a connection was gone before it was served");
                     continue;
                 }
-                let span = info_span!("connection", stream.id = tracing::field::Empty);
+                accepted_total += 1;
+                let span = info_span!("connection", id = accepted_total, stream.id = tracing::field::Empty);
                 let house = Arc::clone(&house);
                 let place = Arc::clone(&places).try_acquire_owned().ok().map(Arc::new);
                 let visitor = Visitor { house, place, life: life.clone() };

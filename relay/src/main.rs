@@ -1,16 +1,28 @@
 //! The `relay` command.
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::Parser as _;
 use relay::{Config, Flags, Relay};
 use service::{Lifecycle, telemetry};
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let flags = Flags::parse();
+async fn main() -> ExitCode {
+    match start(Flags::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("relay: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(flags: Flags) -> Result<()> {
     telemetry::init(flags.log_format)?;
     let config = Config::try_from(flags)?;
     let life = Lifecycle::new();
+    let relay = Relay::bind(config).await?;
     life.stop_on_signals()?;
-    Relay::bind(config).await?.run(life).await
+    relay.run(life).await
 }

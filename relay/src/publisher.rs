@@ -46,9 +46,14 @@ impl Publishing {
 
     /// Serves until the connection or the stream ends.
     pub async fn serve(mut self) {
-        info!(stream.id = %self.seat.stream(), "a broadcaster came");
+        info!("a broadcaster came");
         let begun = Instant::now();
-        let Err(end) = self.run().await;
+        let house = Arc::clone(&self.house);
+        let end = tokio::select! {
+            biased;
+            () = house.stopping.cancelled() => End::Stopping,
+            Err(end) = self.run() => end,
+        };
         let stream = self.seat.stream();
         // The seat is free before the farewell, which may take a while.
         drop(self.seat);
@@ -59,7 +64,7 @@ impl Publishing {
             self.house.metrics.dropped_publisher(end.reason());
         }
         let (chunks, duration_ms) = (self.received.chunks, begun.elapsed().as_millis() as u64);
-        info!(stream.id = %stream, reason = end.reason(), chunks, duration_ms, "a broadcaster left");
+        info!(reason = end.reason(), chunks, duration_ms, "a broadcaster left");
         if let End::Error(_, message) = &end {
             debug!(message, "what the broadcaster was told");
         }
@@ -74,10 +79,8 @@ impl Publishing {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut keep_alive = interval(KEEP_ALIVE_INTERVAL);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let house = Arc::clone(&self.house);
         loop {
             tokio::select! {
-                () = house.stopping.cancelled() => return Err(End::Stopping),
                 message = self.socket.receive() => self.take(message?)?,
                 _ = tick.tick() => {
                     self.tell_received().await?;

@@ -36,17 +36,21 @@ impl Viewing {
 
     /// Serves until the connection or the stream ends.
     pub async fn serve(mut self) {
-        debug!(stream.id = %self.seat.stream(), "a viewer came");
+        debug!("a viewer came");
         let begun = Instant::now();
-        let Err(end) = self.run().await;
-        let stream = self.seat.stream();
+        let house = Arc::clone(&self.house);
+        let end = tokio::select! {
+            biased;
+            () = house.stopping.cancelled() => End::Stopping,
+            Err(end) = self.run() => end,
+        };
         // The seat is free before the farewell, which may take a while.
         drop(self.seat);
         if !matches!(end, End::Left | End::StreamEnded) {
             self.house.metrics.dropped_viewer(end.reason());
         }
         let duration_ms = begun.elapsed().as_millis() as u64;
-        info!(stream.id = %stream, reason = end.reason(), duration_ms, "a viewer left");
+        info!(reason = end.reason(), duration_ms, "a viewer left");
         let words = match end {
             End::StreamEnded => vec![text_of(&ToViewer::StreamEnded {})],
             End::Stopping => vec![text_of(&ToViewer::Move { within_ms: 0 })],
@@ -59,12 +63,10 @@ impl Viewing {
         let mut keep_alive = interval(KEEP_ALIVE_INTERVAL);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         keep_alive.reset();
-        let house = Arc::clone(&self.house);
         let mut more = true;
         loop {
             tokio::select! {
                 biased;
-                () = house.stopping.cancelled() => return Err(End::Stopping),
                 message = self.socket.receive() => {
                     self.take(message?)?;
                     more = true;

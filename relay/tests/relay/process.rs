@@ -1,6 +1,6 @@
 //! The real binary.
 
-use std::{process::Stdio, time::Duration};
+use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use protocol::{
     ErrorCode,
@@ -16,8 +16,8 @@ use tokio::{
 
 use crate::driver::{Peer, now_s, relay_name, stream, tracks};
 
-/// The binary, which is to find no directory, and the port it serves on.
-async fn start(folder: &std::path::Path) -> (Child, u16) {
+/// The binary, which is to find no directory, and where it listens.
+async fn start(folder: &std::path::Path) -> (Child, SocketAddr) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_relay"))
         .args(["--name", "relay-1", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"])
         .args(["--directory", "http://127.0.0.1:9", "--log-format", "json", "--data-dir"])
@@ -35,7 +35,7 @@ async fn start(folder: &std::path::Path) -> (Child, u16) {
         if line["message"] == "serving" {
             // Read on, so that the process never blocks on its log.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return (process, u16::try_from(line["port"].as_u64().unwrap()).unwrap());
+            return (process, line["listen"].as_str().unwrap().parse().unwrap());
         }
     }
 }
@@ -46,8 +46,8 @@ async fn sigterm_sends_everybody_away_and_ends_with_success() {
     let folder = tempfile::tempdir().unwrap();
     let signer = TicketSigner::from_pkcs8(&TicketSigner::generate_pkcs8().unwrap()).unwrap();
     DataDir::open(folder.path().into()).unwrap().keep_ticket_key(&signer.public_key()).unwrap();
-    let (mut process, port) = start(folder.path()).await;
-    let mut broadcaster = Peer::connect(([127, 0, 0, 1], port).into(), None).await;
+    let (mut process, address) = start(folder.path()).await;
+    let mut broadcaster = Peer::connect(address, None).await;
     let grant = Grant::new(stream(1), Action::Publish, 1, vec![relay_name("relay-1")], now_s());
     let ticket = signer.sign(&grant).unwrap();
     broadcaster.say(json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks()})).await;

@@ -174,3 +174,49 @@ async fn broadcaster_is_asked_for_a_key_frame_when_somebody_needs_one() {
     broadcaster.chunk(PICTURE, 1, 0).await;
     assert_eq!(viewer.payloads(2).await, ["init of 1", "1/1/0"]);
 }
+
+#[tokio::test]
+async fn peers_that_are_silent_are_given_up() {
+    let relay = TestRelay::start().await;
+    let mut broadcaster = relay.publisher(stream(1), 1).await;
+    // Whoever is not polled answers no ping.
+    let mut viewer = relay.viewer(stream(1)).await;
+    relay.metrics_say("relay_viewers_dropped_total{reason=\"silent\"} 1").await;
+    relay.metrics_say("relay_publishers_dropped_total{reason=\"silent\"} 1").await;
+    viewer.ends_with(ErrorCode::Silent).await;
+    broadcaster.ends_with(ErrorCode::Silent).await;
+}
+
+#[tokio::test]
+async fn viewer_that_takes_nothing_is_given_up() {
+    let relay = TestRelay::start().await;
+    let mut broadcaster = relay.publisher(stream(1), 1).await;
+    let mut viewer = relay.say_watch(Peer::connect(relay.address, Some(4096)).await, stream(1)).await;
+    viewer.text("watching").await;
+    broadcaster.init(PICTURE).await;
+    broadcaster.media(header(MediaKind::Chunk, PICTURE, 0, 0, 0), &vec![0; 2_000_000]).await;
+    // The broadcaster shows that it lives, and the viewer does nothing.
+    let lives = async { while !matches!(broadcaster.next().await, Got::Closed(_)) {} };
+    tokio::select! {
+        () = lives => panic!("the broadcaster was sent away"),
+        () = relay.metrics_say("relay_viewers_dropped_total{reason=\"too_slow\"} 1") => {}
+    }
+    relay.metrics_say("relay_viewers 0").await;
+}
+
+#[tokio::test]
+async fn stop_does_not_wait_for_a_viewer_that_takes_nothing() {
+    let relay = TestRelay::start().await;
+    let mut broadcaster = relay.publisher(stream(1), 1).await;
+    let mut viewer = relay.say_watch(Peer::connect(relay.address, Some(4096)).await, stream(1)).await;
+    viewer.text("watching").await;
+    broadcaster.init(PICTURE).await;
+    broadcaster.media(header(MediaKind::Chunk, PICTURE, 0, 0, 0), &vec![0; 2_000_000]).await;
+    relay.metrics_say("relay_chunks_in_total 1").await;
+    let begun = std::time::Instant::now();
+    relay.stop();
+    broadcaster.ends_with(ErrorCode::ShuttingDown).await;
+    drop(broadcaster);
+    relay.stopped().await;
+    assert!(begun.elapsed() < service::lifecycle::GRACE_DEFAULT / 2, "{:?}", begun.elapsed());
+}
