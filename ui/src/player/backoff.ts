@@ -3,7 +3,7 @@
 /** The first real pause: long enough for a relay that restarts to be back. */
 export const PAUSE_MS_FIRST = 250;
 /** The longest pause: what a person accepts to wait after the network is back. */
-export const PAUSE_MS_MAX = 5000;
+export const PAUSE_MS_MAX = 3000;
 /** Spread of the immediate first attempt, so that the viewers of a dead relay don't arrive at the next in one instant. */
 const SPREAD_MS_FIRST = 100;
 

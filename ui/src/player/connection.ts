@@ -16,7 +16,7 @@ export const SILENCE_MS_MAX = 6000;
 export const API_TIME_MS_MAX = 10_000;
 /** How often silence is looked for. */
 export const WATCHDOG_MS = 1000;
-/** A connection that lived this long was healthy: the next attempt comes at once. */
+/** A relay that served for this long was healthy: the next attempt comes at once. */
 export const HEALTHY_MS = 3000;
 
 export interface WatchApi {
@@ -60,6 +60,8 @@ export class Connection {
   /** Whether the directory has ever named the stream: a stream that is then unknown has ended. */
   #known = false;
   #failures = 0;
+  /** When the relay of the current connection accepted the ticket. */
+  #answeredAt: number | null = null;
 
   constructor(
     private readonly streamId: string,
@@ -110,13 +112,13 @@ export class Connection {
   async #goThrough(answer: WatchAnswer): Promise<boolean> {
     const { relays, ticket } = answer.assignment;
     for (const relay of relays) {
-      const began = performance.now();
+      this.#answeredAt = null;
       const outcome = await this.#watchAt(relay.url, ticket);
       if (this.signal.aborted) return true;
       if (outcome.kind === "ended") this.events.ended();
       if (outcome.kind === "failed") this.events.failed(outcome.code, outcome.message);
       if (outcome.kind === "ended" || outcome.kind === "failed") return true;
-      const healthy = performance.now() - began > HEALTHY_MS;
+      const healthy = this.#answeredAt !== null && performance.now() - this.#answeredAt > HEALTHY_MS;
       if (healthy) this.#failures = 0;
       // A relay that sends everybody away at once must not make its viewers ask in a tight loop.
       if (outcome.kind === "ask" && outcome.now && healthy) {
@@ -146,13 +148,12 @@ export class Connection {
       let transport: Transport;
       let heard = performance.now();
       let looked = heard;
-      let answered = false;
       const watchdog = setInterval(() => {
         const now = performance.now();
         // A page that slept has words waiting that it has not read: the silence was its own.
         if (now - looked > 2 * WATCHDOG_MS) heard = now;
         looked = now;
-        if (now - heard > (answered ? SILENCE_MS_MAX : OPEN_TIME_MS_MAX)) over({ kind: "next" });
+        if (now - heard > (this.#answeredAt !== null ? SILENCE_MS_MAX : OPEN_TIME_MS_MAX)) over({ kind: "next" });
       }, WATCHDOG_MS);
       try {
         transport = this.openTransport(url, life.signal);
@@ -173,7 +174,7 @@ export class Connection {
         }
         const parsed = parseToViewer(data);
         if (parsed.kind !== "message") return;
-        if (parsed.message.type === "watching") answered = true;
+        if (parsed.message.type === "watching") this.#answeredAt ??= heard;
         const outcome = this.#read(parsed.message);
         if (outcome) over(outcome);
       };

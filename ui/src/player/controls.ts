@@ -92,7 +92,7 @@ export class Controls {
     const playing = this.#state.kind === "playing";
     setText(this.#part("delay"), playing && stats.latencyMs !== null ? delayWords(stats.latencyMs) : "");
     const rate = Math.round(stats.framesPerSecond);
-    setText(this.#part("picture"), stats.width > 0 ? `${stats.width}×${stats.height} · ${rate} fps` : "");
+    setText(this.#part("picture"), stats.width > 0 && playing ? `${stats.width}×${stats.height} · ${rate} fps` : "");
     const viewers = this.#part("viewers");
     viewers.hidden = stats.viewers === null;
     if (stats.viewers !== null) {

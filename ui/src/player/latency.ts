@@ -48,10 +48,13 @@ const STEER_FROM_S = 0.02;
 const STEER_UNTIL_S = 0.006;
 
 /** Past this excess a jump is better than many seconds at a higher rate. */
-const JUMP_EXCESS_S = 0.6;
+const JUMP_EXCESS_S = 0.4;
 /** So far behind its data the playhead only shows late frames: go back at once. */
 const JUMP_BACK_S = 0.35;
+/** Going back is for a playhead that is ahead of what comes, not for one that nothing comes to. */
+const JUMP_BACK_FRESH_S = 0.2;
 const JUMP_PAUSE_S = 3;
+const JUMP_S_MIN = 0.1;
 /** A seek freezes WebKit for a quarter of a second. */
 const WEBKIT_JUMP_EXCESS_S = 0.7;
 const WEBKIT_JUMP_PAUSE_S = 4;
@@ -59,6 +62,8 @@ const WEBKIT_JUMP_PAUSE_S = 4;
 const WEBKIT_LANDING_S = 0.15;
 const HOLD_S_MAX = 0.5;
 const HOLD_PAUSE_S = 2;
+/** After this long without a chunk there is nothing to hold the playhead against. */
+const SILENT_S = 0.8;
 /** Without arrivals to judge by, only a lead that is plainly wrong is acted on. */
 const LEAD_S_MAX = 1.5;
 
@@ -72,6 +77,7 @@ export class LatencyControl {
   #heldAt = Number.NEGATIVE_INFINITY;
   #stalls = 0;
   #stallsAt = 0;
+  #arrivedAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly engine: Engine) {}
 
@@ -83,6 +89,7 @@ export class LatencyControl {
       this.#arrivals.set(track, entry);
     }
     entry.arrivals.add(now, mediaTime);
+    this.#arrivedAt = now;
   }
 
   /** The picture stopped for want of data. */
@@ -94,6 +101,7 @@ export class LatencyControl {
   /** The way that chunks take has changed; what was learnt about stalls stays. */
   reset(): void {
     this.#arrivals.clear();
+    this.#arrivedAt = Number.NEGATIVE_INFINITY;
     this.#steering = false;
     this.#rate = 1;
   }
@@ -110,6 +118,7 @@ export class LatencyControl {
     // The playhead stands before a hole, or in one: nothing will ever fill it.
     if (!moving && position < edgeStart - 0.001)
       return this.#jump(now, Math.max(edgeStart, this.#landing(playhead)), 0.5);
+    if (now - this.#arrivedAt > SILENT_S) return NOTHING;
     const slack = this.#slack(now, position);
     if (slack === null) {
       return edge - position > LEAD_S_MAX ? this.#jump(now, this.#landing(playhead), JUMP_PAUSE_S) : NOTHING;
@@ -136,8 +145,11 @@ export class LatencyControl {
 
   #steer(playhead: Playhead, excess: number): Decision {
     const { now, moving } = playhead;
-    if (excess > JUMP_EXCESS_S || excess < -JUMP_BACK_S) {
-      const decision = this.#jump(now, this.#landing(playhead), JUMP_PAUSE_S);
+    const ahead = excess < -JUMP_BACK_S && now - this.#arrivedAt < JUMP_BACK_FRESH_S;
+    const landing = this.#landing(playhead);
+    // A playhead that stands still at its edge gains slack too, but has nowhere to jump.
+    if ((excess > JUMP_EXCESS_S || ahead) && Math.abs(landing - playhead.position) > JUMP_S_MIN) {
+      const decision = this.#jump(now, landing, JUMP_PAUSE_S);
       if (decision.kind === "jump") return decision;
     }
     if (!moving) return NOTHING;

@@ -18,11 +18,21 @@ const FRESH_MS = 120;
 const BACKLOG_MS_MAX = 150;
 /** How long the picture waits for the init segment of another track. */
 const OTHER_INIT_MS_MAX = 300;
-/** Sound that is late by this much, with none arriving, is replaced by silence. */
-const SOUND_LATE_S = 0.2;
-const SOUND_GONE_MS = 300;
-/** How far silence runs ahead of the picture, so that it is not made for every frame. */
-const SILENCE_AHEAD_S = 0.2;
+/** Sound of which none came for this long is late; with so little left ahead of the playhead, silence takes its place. */
+const SOUND_LATE_MS = 80;
+const SOUND_LEFT_S = 0.15;
+/** After this long it is gone, and silence goes along with the picture. */
+const SOUND_GONE_MS = 250;
+/** How far silence runs ahead of the picture: sound outputs take about a tenth of a second in advance. */
+const SILENCE_AHEAD_S = 0.3;
+/** Holes in the sound up to this long are filled; past it the picture has one too, and the playhead jumps. */
+const SOUND_HOLE_S_MAX = 1;
+const SOUND_HOLE_S_MIN = 0.003;
+/** A lead this much over the aim after a backlog is left behind at once. */
+const BACKLOG_EXCESS_S = 0.2;
+const WEBKIT_BACKLOG_EXCESS_S = 0.7;
+/** A seek that has found nothing for this long waits for media that will not come. */
+const SEEK_MS_MAX = 1500;
 /** Shorter stalls are not spoken of. */
 const DRY_MS = 300;
 /** Failures of decoding in a row before the media is called unplayable. */
@@ -56,6 +66,7 @@ export class Playback {
   #holdTimer: ReturnType<typeof setTimeout> | undefined;
   #inBacklog = true;
   #tickedAt = performance.now();
+  #soughtAt = performance.now();
   #soundAt = 0;
   #failures = 0;
   #starting = true;
@@ -155,6 +166,7 @@ export class Playback {
   }
 
   #takeChunk(feed: TrackFeed, header: MediaHeader, payload: Uint8Array): void {
+    const soundUntil = feed.sound ? feed.edge : null;
     let taken = feed.take(header, payload);
     if (taken.kind === "restarted") {
       this.#restart();
@@ -163,6 +175,8 @@ export class Playback {
     if (taken.kind !== "chunk") return;
     const now = performance.now();
     if (feed.sound) this.#soundAt = now;
+    else this.#fillSilence(now);
+    if (soundUntil !== null && taken.time - soundUntil < SOUND_HOLE_S_MAX) this.#silence(feed, soundUntil, taken.time);
     if (this.#inBuffer.has(feed.info.track)) this.#buffer?.append(feed.info.track, taken.bytes);
     if (this.#inBacklog) this.#followBacklog(now, header.capturedAtUs / 1000);
     else this.#control.arrived(now / 1000, feed.info.track, feed.sound, taken.time);
@@ -236,8 +250,14 @@ export class Playback {
   }
 
   #leaveBacklog(): void {
+    clearTimeout(this.#quietTimer);
     this.#inBacklog = false;
     this.#begin();
+    const edge = this.edge;
+    if (edge === null || this.#phase !== "running" || this.#paused) return;
+    const excess = edge - this.video.currentTime - this.#control.margin(this.#now());
+    const most = this.engine === "webkit" ? WEBKIT_BACKLOG_EXCESS_S : BACKLOG_EXCESS_S;
+    if (excess > most) this.#seek(edge - this.#control.margin(this.#now()));
   }
 
   /** Starts the playhead near the live edge as soon as there is something to show. */
@@ -249,6 +269,7 @@ export class Playback {
     if (decision.kind !== "play") return;
     this.#phase = "running";
     this.#starting = true;
+    this.#soughtAt = performance.now();
     this.video.currentTime = decision.at;
     this.video.playbackRate = 1;
     this.events.play();
@@ -268,7 +289,7 @@ export class Playback {
       this.#begin();
       return;
     }
-    if (this.#inBacklog || this.#paused || this.#holdTimer !== undefined || this.video.seeking) return;
+    if (this.#inBacklog || this.#paused || this.#holdTimer !== undefined || this.#seeking(now, edge)) return;
     // A browser that stopped a hidden picture by itself goes on when it is seen again.
     if (this.video.paused && !document.hidden) {
       this.goLive();
@@ -292,8 +313,15 @@ export class Playback {
     }
   }
 
+  /** Whether a seek is under way that can still find something. */
+  #seeking(now: number, edge: number): boolean {
+    if (!this.video.seeking) return false;
+    return now - this.#soughtAt < SEEK_MS_MAX && this.video.currentTime >= this.#edgeStart(edge);
+  }
+
   #seek(to: number): void {
     this.jumps += 1;
+    this.#soughtAt = performance.now();
     if (this.engine !== "webkit") this.video.playbackRate = 1;
     this.video.currentTime = to;
   }
@@ -301,15 +329,25 @@ export class Playback {
   /** A MediaSource plays only what all its tracks have; silence stands in for sound that does not come. */
   #fillSilence(now: number): void {
     const picture = this.#picture();
-    if (picture?.edge == null || now - this.#soundAt < SOUND_GONE_MS) return;
+    const quiet = now - this.#soundAt;
+    if (picture?.edge == null || picture.start === null || quiet < SOUND_LATE_MS) return;
+    const position = this.#phase === "running" ? this.video.currentTime : picture.edge;
     for (const feed of this.#playing()) {
-      if (!feed.sound || feed.info.codec !== "opus" || !feed.facts) continue;
-      const from = Math.max(feed.edge ?? 0, picture.start ?? 0);
-      if (picture.edge - from < SOUND_LATE_S && feed.edge !== null) continue;
-      const silence = opusSilence(feed.facts.trackId, feed.facts.timescale, from, picture.edge + SILENCE_AHEAD_S);
-      feed.covered(silence.bytes, silence.end);
-      this.#buffer?.append(feed.info.track, silence.bytes);
+      if (!feed.sound) continue;
+      const from = feed.edge === null ? picture.start : Math.max(feed.edge, picture.edge - SOUND_HOLE_S_MAX);
+      const needed = quiet > SOUND_GONE_MS || from - position < SOUND_LEFT_S;
+      if (!needed || from > picture.edge + SILENCE_AHEAD_S / 2) continue;
+      feed.edge = this.#silence(feed, from, Math.max(picture.edge, position) + SILENCE_AHEAD_S);
     }
+  }
+
+  /** Appends silence between two moments, where the codec is one that it can be made of. The end of what there is then. */
+  #silence(feed: TrackFeed, from: number, to: number): number | null {
+    if (feed.info.codec !== "opus" || !feed.facts || to - from < SOUND_HOLE_S_MIN) return feed.edge;
+    const silence = opusSilence(feed.facts.trackId, feed.facts.timescale, from, to);
+    feed.start ??= from;
+    this.#buffer?.append(feed.info.track, silence.bytes);
+    return silence.end;
   }
 
   #dry(): void {

@@ -79,7 +79,7 @@ button:focus-visible, input:focus-visible { outline: 0.1875rem solid var(--playe
   border-radius: 2rem; background: rgb(8 9 12 / 0.78); animation-delay: 600ms; max-width: calc(100% - 1.5rem);
 }
 .veil .title { margin: 0; font-size: clamp(1rem, 0.8rem + 1.6cqi, 1.5rem); font-weight: 650; line-height: 1.25; text-wrap: balance; overflow-wrap: anywhere; }
-.veil .detail { margin: 0; max-width: 34ch; color: var(--player-soft); text-wrap: balance; overflow-wrap: anywhere; }
+.veil .detail { margin: 0; max-width: 46ch; color: var(--player-soft); text-wrap: balance; overflow-wrap: anywhere; }
 .veil[data-shape="pill"] .title { font-size: 0.875rem; font-weight: 550; }
 .veil[data-shape="pill"] .detail, .detail:empty { display: none; }
 .words { display: grid; gap: 0.375rem; justify-items: center; }

@@ -39,6 +39,8 @@ export class Session {
   #model: PlayerModel = IDLE;
   #state: PlayerState = { kind: "idle" };
   readonly #began = performance.now();
+  /** Ends connection and playback; also when the stream is over while the element stays. */
+  readonly #running = new AbortController();
   readonly #bytes = new RateMeter();
   readonly #frames = new RateMeter();
   readonly #latency = new LatencyMeter();
@@ -51,6 +53,7 @@ export class Session {
     private readonly events: SessionEvents,
     private readonly signal: AbortSignal,
   ) {
+    signal.addEventListener("abort", () => this.#running.abort(), { once: true });
     this.playback = new Playback(
       video,
       options.engine,
@@ -61,21 +64,23 @@ export class Session {
         unplayable: (message) => this.#dispatch({ type: "failed", code: "unsupported_media", message }),
         play: () => void this.#play(),
       },
-      signal,
+      this.#running.signal,
     );
     this.#dispatch({ type: "started" });
     this.#watchFrames();
     const timer = setInterval(() => this.#measure(), STATS_MS);
-    signal.addEventListener("abort", () => clearInterval(timer));
+    this.#running.signal.addEventListener("abort", () => clearInterval(timer));
     void this.#connect().run();
   }
 
   pause(): void {
+    if (this.#running.signal.aborted) return;
     this.playback.pause();
     this.#dispatch({ type: "paused" });
   }
 
   goLive(): void {
+    if (this.#running.signal.aborted) return;
     this.#dispatch({ type: "resumed" });
     this.playback.goLive();
   }
@@ -110,7 +115,7 @@ export class Session {
         ended: () => this.#dispatch({ type: "ended" }),
         failed: (code, message) => this.#dispatch({ type: "failed", code, message }),
       },
-      this.signal,
+      this.#running.signal,
     );
   }
 
@@ -120,16 +125,19 @@ export class Session {
     const state = stateOf(this.#model);
     if (sameState(state, this.#state)) return;
     this.#state = state;
-    if (state.kind === "ended" || state.kind === "failed") this.video.pause();
+    if (state.kind === "ended" || state.kind === "failed") {
+      this.#running.abort();
+      this.video.pause();
+    }
     this.events.state(state);
   }
 
   async #play(): Promise<void> {
-    if (this.#model.paused || this.signal.aborted) return;
+    if (this.#model.paused || this.#running.signal.aborted) return;
     try {
       await this.video.play();
     } catch (error) {
-      if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || this.signal.aborted) return;
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || this.#running.signal.aborted) return;
       if (this.video.muted) {
         this.#dispatch({ type: "blocked" });
         return;
@@ -149,7 +157,7 @@ export class Session {
     const { video } = this;
     if (!("requestVideoFrameCallback" in video)) return;
     const shown = (now: number, frame: VideoFrameCallbackMetadata) => {
-      if (this.signal.aborted) return;
+      if (this.#running.signal.aborted) return;
       video.requestVideoFrameCallback(shown);
       this.#frames.add(now, Math.max(1, frame.presentedFrames - this.#presented));
       this.#presented = frame.presentedFrames;

@@ -89,13 +89,6 @@ export class TrackFeed {
     return { kind: "chunk", bytes, time, edge };
   }
 
-  /** Media that was made here, to stand in for what did not come, goes up to `edge`. */
-  covered(bytes: Uint8Array, edge: number): void {
-    this.#keep(false, bytes);
-    this.start ??= edge;
-    this.edge = edge;
-  }
-
   /** When the frame shown at `mediaTime` was captured, in milliseconds since the Unix epoch. */
   capturedAtMs(mediaTime: number): number | null {
     for (let i = this.#captures.length - 1; i >= 0; i--) {

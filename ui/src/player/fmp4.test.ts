@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import { indexOfType, PICTURE, SOUND, seeded } from "./fixtures/boxes";
+import { type InitFacts, readChunkTimes, readInit, withLastDuration } from "./fmp4";
+
+const factsOf = (init: Uint8Array) => {
+  const facts = readInit(init);
+  if (!facts) throw new Error("no init segment");
+  return facts;
+};
+const picture = factsOf(PICTURE.init);
+const sound = factsOf(SOUND.init);
+const first = () => (PICTURE.chunks[0] as Uint8Array).slice();
+const u32 = (bytes: Uint8Array, at: number) => new DataView(bytes.buffer, bytes.byteOffset).getUint32(at);
+
+/** The chunk with its default duration taken out of `tfhd`, as some writers leave it to `trex`. */
+function withoutDuration(chunk: Uint8Array): Uint8Array {
+  const tfhd = indexOfType(chunk, "tfhd");
+  const copy = new Uint8Array(chunk.length - 4);
+  const at = tfhd + 12;
+  copy.set(chunk.subarray(0, at));
+  copy.set(chunk.subarray(at + 4), at);
+  const view = new DataView(copy.buffer);
+  view.setUint32(tfhd + 4, view.getUint32(tfhd + 4) & ~0x08);
+  for (const type of ["moof", "traf", "tfhd"]) {
+    const size = indexOfType(copy, type) - 4;
+    view.setUint32(size, view.getUint32(size) - 4);
+  }
+  const dataOffset = indexOfType(copy, "trun") + 12;
+  view.setInt32(dataOffset, view.getInt32(dataOffset) - 4);
+  return copy;
+}
+
+describe("media made by ffmpeg", () => {
+  it("tells the track and its timescale", () => {
+    expect(picture).toMatchObject({ trackId: 1, timescale: 15360 });
+    expect(sound).toMatchObject({ trackId: 1, timescale: 48000 });
+  });
+
+  it("places each picture a thirtieth of a second after the last", () => {
+    const times = PICTURE.chunks.map((chunk) => readChunkTimes(chunk, picture));
+    expect(times.map((time) => time?.firstTime)).toEqual([0, 512, 1024]);
+    expect(times[0]).toMatchObject({ lastTime: 0, endTime: 512, samples: 1 });
+  });
+
+  it("places sound packets one after the other", () => {
+    const times = SOUND.chunks.map((chunk) => readChunkTimes(chunk, sound));
+    for (const [i, time] of times.entries()) {
+      if (i > 0) expect(time?.decodeTime).toBe(times[i - 1]?.endTime);
+    }
+    expect(times.length).toBeGreaterThan(3);
+  });
+
+  it("declares another duration in place and leaves all else as it is", () => {
+    const chunk = first();
+    const changed = withLastDuration(chunk, 15360);
+    expect(changed).toBe(chunk);
+    expect(readChunkTimes(changed, picture)?.endTime).toBe(15360);
+    const original = first();
+    expect([...changed].filter((byte, i) => byte !== original[i]).length).toBeLessThanOrEqual(4);
+  });
+
+  it("grows a chunk that has no room for a duration, with sizes and offsets that fit", () => {
+    const chunk = withoutDuration(first());
+    expect(readChunkTimes(chunk, picture)?.endTime).toBe(picture.defaultDuration);
+    const changed = withLastDuration(chunk, 15360);
+    expect(changed.length).toBe(chunk.length + 4);
+    expect(readChunkTimes(changed, picture)).toMatchObject({ firstTime: 0, endTime: 15360 });
+    const moof = u32(changed, 0);
+    expect(String.fromCharCode(...changed.subarray(moof + 4, moof + 8))).toBe("mdat");
+    expect(u32(changed, indexOfType(changed, "trun") + 12)).toBe(moof + 8);
+    expect(changed.subarray(moof)).toEqual(first().subarray(u32(first(), 0)));
+  });
+});
+
+describe("bytes that are not what they should be", () => {
+  const any: InitFacts = { trackId: 1, timescale: 1000, defaultDuration: 1 };
+  const tryAll = (bytes: Uint8Array) => {
+    readInit(bytes);
+    readChunkTimes(bytes, any);
+    withLastDuration(bytes, 1000);
+  };
+
+  it("never throws on random bytes", () => {
+    const random = seeded(7);
+    for (let round = 0; round < 2000; round++) {
+      const bytes = new Uint8Array(Math.floor(random() * 200)).map(() => Math.floor(random() * 256));
+      expect(() => tryAll(bytes)).not.toThrow();
+    }
+  });
+
+  it("never throws on real media with some bytes changed or cut off", () => {
+    const random = seeded(11);
+    for (let round = 0; round < 4000; round++) {
+      const source = round % 2 ? first() : PICTURE.init.slice();
+      const bytes = source.slice(0, random() < 0.3 ? Math.floor(random() * source.length) : source.length);
+      for (let i = 0; i < 3; i++) {
+        if (bytes.length > 0) bytes[Math.floor(random() * Math.min(bytes.length, 260))] = Math.floor(random() * 256);
+      }
+      expect(() => tryAll(bytes)).not.toThrow();
+    }
+  });
+
+  it("gives back what it can't read", () => {
+    const nonsense = new Uint8Array([1, 2, 3]);
+    expect(withLastDuration(nonsense, 5)).toBe(nonsense);
+    expect(readChunkTimes(PICTURE.init, picture)).toBeNull();
+    expect(readInit(first())).toBeNull();
+  });
+});

@@ -1,0 +1,77 @@
+import { expect, it } from "vitest";
+import { engineOf } from "./engine";
+import { actionOf, type Focus } from "./keyboard";
+import { LatencyMeter, RateMeter } from "./stats";
+import { delayWords, viewersWords, wordsFor } from "./words";
+
+it("says every state but playing and idle in words", () => {
+  for (const kind of [
+    "connecting",
+    "waiting_for_media",
+    "stalled",
+    "broadcaster_away",
+    "ended",
+    "paused",
+    "needs_click",
+  ] as const) {
+    expect(wordsFor({ kind }, true).title).not.toBe("");
+  }
+  expect(wordsFor({ kind: "playing" }, true).shape).toBe("none");
+  expect(wordsFor({ kind: "failed", code: "internal", message: "It broke." }, true)).toMatchObject({
+    action: "retry",
+    detail: "It broke.",
+  });
+});
+
+it("covers the picture while reconnecting only where there is none yet", () => {
+  const state = { kind: "reconnecting", attempt: 1 } as const;
+  expect(wordsFor(state, true).shape).toBe("pill");
+  expect(wordsFor(state, false).shape).toBe("veil");
+});
+
+it("says delays and viewers as a person would", () => {
+  expect([0, 84, 142, 994, 1234, -5].map(delayWords)).toEqual(["0 ms", "80 ms", "140 ms", "990 ms", "1.2 s", "0 ms"]);
+  expect([viewersWords(1), viewersWords(2)]).toEqual(["1 viewer", "2 viewers"]);
+});
+
+it("gives keys their actions, unless what has the focus needs them", () => {
+  const press = (key: string, focus: Focus = "none", ctrlKey = false) =>
+    actionOf({ key, ctrlKey, metaKey: false, altKey: false }, focus);
+  expect([" ", "k", "M", "f", "i", "ArrowUp", "ArrowDown", "x"].map((key) => press(key))).toEqual([
+    "toggle_play",
+    "toggle_play",
+    "toggle_mute",
+    "fullscreen",
+    "picture_in_picture",
+    "louder",
+    "quieter",
+    null,
+  ]);
+  expect(press(" ", "button")).toBeNull();
+  expect(press("ArrowUp", "slider")).toBeNull();
+  expect(press("k", "text")).toBeNull();
+  expect(press("f", "none", true)).toBeNull();
+});
+
+it("tells engines apart by what they call themselves", () => {
+  const chromium =
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
+  const webkit =
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15";
+  const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+  expect([chromium, webkit, firefox].map(engineOf)).toEqual(["chromium", "webkit", "other"]);
+});
+
+it("measures rates over the last two seconds, also before they are full", () => {
+  const meter = new RateMeter();
+  for (let ms = 0; ms < 1000; ms += 100) meter.add(ms, 10);
+  expect(meter.perSecond(1000)).toBeCloseTo(100);
+  expect(meter.perSecond(5000)).toBe(0);
+});
+
+it("takes the middle of the latest delays, so that one late frame is no news", () => {
+  const meter = new LatencyMeter();
+  expect(meter.middle).toBeNull();
+  for (const delay of [100, 100, 900, 101, 99]) meter.add(delay);
+  expect(meter.middle).toBe(100);
+});
