@@ -19,7 +19,7 @@ use std::{
 use protocol::{
     BroadcastKey, BroadcastKeyHash, RelayName, StreamId, Title,
     http::{ListEvent, RelayAddress, StreamState, StreamSummary, Visibility},
-    limits::STREAM_START_TIME_MAX,
+    limits::{STREAM_START_TIME_MAX, TICKET_RELAYS_MAX},
 };
 use thiserror::Error;
 
@@ -167,16 +167,15 @@ impl Registry {
     /// When there is no such stream, or none of its relays is left.
     pub fn watch(&self, id: StreamId) -> Result<(StreamSummary, Place), PlaceError> {
         let stream = self.streams.get(&id).ok_or(PlaceError::NotFound)?;
-        let names = match stream.live_on() {
-            Some((relay, _)) => vec![relay.clone()],
-            None => {
-                let mut expected = stream.assigned.clone();
-                let carries =
-                    |name: &RelayName| stream.reports.get(name).is_some_and(|report| report.epoch == stream.epoch);
-                expected.sort_by_key(|name| !carries(name));
-                expected
-            }
-        };
+        let mut names = stream.assigned.clone();
+        let carries = |name: &RelayName| stream.reports.get(name).is_some_and(|report| report.epoch == stream.epoch);
+        names.sort_by_key(|name| !carries(name));
+        if let Some((live, report)) = stream.live_on() {
+            // While a stream moves, its old relay may be dead already: the new ones stay in reach.
+            names.retain(|name| name != live && report.epoch < stream.epoch);
+            names.insert(0, live.clone());
+            names.truncate(TICKET_RELAYS_MAX);
+        }
         Ok((stream.summary(), self.place(&names, stream.epoch)?))
     }
 

@@ -143,6 +143,7 @@ fn viewer_is_sent_where_media_arrives() {
     assert_eq!(watched(&world), ["b", "a"], "its broadcaster rather comes back to where it was");
     world.reassign(stream, Some("b")).unwrap();
     world.report("b", &[carried(stream, 1, true, 0)]).unwrap();
+    assert_eq!(watched(&world), ["b", "a"], "it still plays there, but is about to move");
     world.report("a", &[carried(stream, 2, true, 0)]).unwrap();
     assert_eq!(watched(&world), ["a"], "the newest publisher");
 }
