@@ -20,9 +20,10 @@ use crate::{
     directory_client::{DirectoryClient, DirectoryError},
     ffmpeg::encoder,
     media_clock::MediaClock,
-    options::{BroadcastOptions, SoundChoice, SourceChoice},
+    options::{BroadcastOptions, SourceChoice},
     outbox::Outbox,
     picture::{Picture, PictureEnd},
+    sound::{Sound, SoundSink},
     sources::{self, SourceError},
     status::{BroadcastState, BroadcastStatus, StatusBoard},
     uplink::Uplink,
@@ -61,12 +62,13 @@ impl Broadcast {
     pub async fn start(options: BroadcastOptions) -> Result<Self, StartError> {
         let encoding = encoder::probe(&options.ffmpeg).await?;
         let source = sources::open(&options.source, options.quality).await?;
+        let sound = Sound::start(options.sound, &options.source, &options.ffmpeg).await?;
         let directory = DirectoryClient::new(options.directory.clone());
         let clock = directory.clock().await;
         let created = directory.create_stream(&options.title, options.visibility).await?;
         let CreatedStream { id: stream, broadcast_key: key, assignment, .. } = created;
 
-        let has_sound = options.sound != SoundChoice::None;
+        let has_sound = sound.is_some();
         let board = StatusBoard::new(stream, directory.watch_link(stream), encoding.encoder.name(), has_sound);
         let stop = CancellationToken::new();
         let outbox = Arc::new(Outbox::new(clock, true));
@@ -78,8 +80,14 @@ impl Broadcast {
             key: key.clone(),
             outbox: Arc::clone(&outbox),
             has_picture: true,
-            has_sound: false,
+            has_sound,
             key_frame_wanted: Arc::clone(&key_frame_wanted),
+            board: board.clone(),
+            stop: stop.clone(),
+        };
+        let sound_sink = SoundSink {
+            outbox: Arc::clone(&outbox),
+            media_clock: Arc::clone(&media_clock),
             board: board.clone(),
             stop: stop.clone(),
         };
@@ -97,6 +105,7 @@ impl Broadcast {
         };
         let session = Session {
             picture: Arc::new(picture),
+            sound: sound.map(|sound| (sound, sound_sink)),
             repeats: matches!(options.source, SourceChoice::File { repeat: true, .. }),
             uplink: Arc::new(uplink),
             board: board.clone(),
@@ -125,6 +134,7 @@ impl Broadcast {
 /// The tasks of one broadcast.
 struct Session {
     picture: Arc<Picture>,
+    sound: Option<(Sound, SoundSink)>,
     repeats: bool,
     uplink: Arc<Uplink>,
     board: StatusBoard,
@@ -135,12 +145,14 @@ struct Session {
 }
 
 impl Session {
-    async fn run(self, assignment: Assignment) {
+    async fn run(mut self, assignment: Assignment) {
         let mut tasks: JoinSet<Result<(), String>> = JoinSet::new();
         let (picture, repeats) = (Arc::clone(&self.picture), self.repeats);
         tasks.spawn(async move { show(&picture, repeats).await.map_err(|error| error.to_string()) });
         let uplink = Arc::clone(&self.uplink);
         tasks.spawn(async move { uplink.run(assignment).await.map_err(|error| error.to_string()) });
+
+        let sound = self.sound.take().map(|(sound, sink)| tokio::spawn(sound.run(sink)));
 
         // The first to end ends all: the source is over, the stream is gone, or the broadcast was stopped.
         let first = tasks.join_next().await;
@@ -151,6 +163,9 @@ impl Session {
         };
         self.stop.cancel();
         while tasks.join_next().await.is_some() {}
+        if let Some(sound) = sound {
+            let _ = sound.await;
+        }
         if let Err(error) = self.directory.end_stream(self.stream, &self.key).await {
             tracing::debug!(%error, "the directory was not told that the stream is over");
         }

@@ -41,6 +41,7 @@ mod media_clock;
 mod outbox;
 mod package;
 mod picture;
+mod sound;
 mod uplink;
 mod uplink_queue;
 

@@ -4,4 +4,5 @@ pub(crate) mod cmaf;
 pub(crate) mod flv;
 pub(crate) mod ogg;
 pub(crate) mod packager;
+pub(crate) mod sound_clock;
 pub(crate) mod timeline;

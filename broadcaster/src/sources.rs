@@ -1,6 +1,6 @@
 //! Where pictures come from, and what this machine offers of it.
 
-mod file;
+pub(crate) mod file;
 mod screen;
 mod test_picture;
 

@@ -1,5 +1,7 @@
 //! Reads Opus packets out of an Ogg stream (RFC 3533, RFC 7845) as its bytes arrive.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf as _, Bytes, BytesMut};
 use thiserror::Error;
 
@@ -28,6 +30,8 @@ pub(crate) enum OggItem {
         data: Bytes,
         /// How long it plays, in samples at [`SAMPLE_RATE`].
         samples: u32,
+        /// Where it ends, in samples since the stream's beginning.
+        end: u64,
     },
 }
 
@@ -47,8 +51,10 @@ pub(crate) enum OggError {
 pub(crate) struct OggParser {
     bytes: BytesMut,
     packet: BytesMut,
-    ready: std::collections::VecDeque<Bytes>,
+    ready: VecDeque<(Bytes, Option<u64>)>,
     packets: u64,
+    end: u64,
+    pre_skip: u16,
 }
 
 impl OggParser {
@@ -60,15 +66,25 @@ impl OggParser {
     /// The next complete item, or `None` until more bytes arrive.
     pub(crate) fn next(&mut self) -> Result<Option<OggItem>, OggError> {
         loop {
-            while let Some(packet) = self.ready.pop_front() {
+            while let Some((packet, granule)) = self.ready.pop_front() {
                 self.packets += 1;
                 match self.packets {
-                    1 => return head(&packet).map(Some),
+                    1 => {
+                        let head = head(&packet)?;
+                        if let OggItem::Head { pre_skip, .. } = head {
+                            self.pre_skip = pre_skip;
+                        }
+                        return Ok(Some(head));
+                    }
                     2 => {} // OpusTags
                     _ if packet.is_empty() => {}
                     _ => {
                         let samples = samples(&packet);
-                        return Ok(Some(OggItem::Packet { data: packet, samples }));
+                        self.end += u64::from(samples);
+                        if let Some(granule) = granule {
+                            self.end = granule.saturating_sub(self.pre_skip.into());
+                        }
+                        return Ok(Some(OggItem::Packet { data: packet, samples, end: self.end }));
                     }
                 }
             }
@@ -95,6 +111,8 @@ impl OggParser {
         if self.bytes.len() < HEADER_BYTES + segments + body {
             return Ok(false);
         }
+        let granule = self.bytes[6..].first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
+        let granule = granule.filter(|&granule| granule < u64::MAX / 2); // -1: no packet ends on the page
         self.bytes.advance(HEADER_BYTES + segments);
         for bytes in lacing {
             let part = self.bytes.split_to(usize::from(bytes));
@@ -103,8 +121,11 @@ impl OggParser {
                 return Err(OggError::Opus);
             }
             if bytes < 255 {
-                self.ready.push_back(self.packet.split().freeze());
+                self.ready.push_back((self.packet.split().freeze(), None));
             }
+        }
+        if let Some((_, end)) = self.ready.back_mut() {
+            *end = granule;
         }
         Ok(true)
     }
@@ -142,9 +163,11 @@ mod tests {
 
     const HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
 
-    fn page(packets: &[&[u8]]) -> Vec<u8> {
+    fn page(packets: &[&[u8]], granule: u64) -> Vec<u8> {
         let mut page = CAPTURE.to_vec();
-        page.extend_from_slice(&[0; 22]);
+        page.extend_from_slice(&[0; 2]);
+        page.extend_from_slice(&granule.to_le_bytes());
+        page.extend_from_slice(&[0; 12]);
         let mut lacing = Vec::new();
         for packet in packets {
             lacing.extend(std::iter::repeat_n(255, packet.len() / 255));
@@ -163,7 +186,7 @@ mod tests {
     #[test]
     fn packets_come_out_with_their_length_in_time() {
         let long = [&[0xfc_u8][..], &[1; 299]].concat();
-        let bytes = [page(&[HEAD]), page(&[b"OpusTags"]), page(&[&[0xfc, 0xff, 0xfe], &long])].concat();
+        let bytes = [page(&[HEAD], 0), page(&[b"OpusTags"], 0), page(&[&[0xfc, 0xff, 0xfe], &long], 48_312)].concat();
         let mut parser = OggParser::default();
         let mut items = Vec::new();
         for byte in bytes {
@@ -171,8 +194,8 @@ mod tests {
             items.extend(all(&mut parser).unwrap());
         }
         assert_eq!(items[0], OggItem::Head { channels: 2, pre_skip: 312 });
-        assert_eq!(items[1], OggItem::Packet { data: Bytes::from_static(&[0xfc, 0xff, 0xfe]), samples: 960 });
-        assert_eq!(items[2], OggItem::Packet { data: long.into(), samples: 960 });
+        assert_eq!(items[1], OggItem::Packet { data: Bytes::from_static(&[0xfc, 0xff, 0xfe]), samples: 960, end: 960 });
+        assert_eq!(items[2], OggItem::Packet { data: long.into(), samples: 960, end: 48_000 });
         assert_eq!(items.len(), 3);
     }
 
@@ -191,8 +214,8 @@ mod tests {
         fn no_bytes_make_it_panic(head: bool, bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut parser = OggParser::default();
             if head {
-                parser.push(&page(&[HEAD]));
-                parser.push(&page(&[b"OpusTags", &bytes]));
+                parser.push(&page(&[HEAD], 0));
+                parser.push(&page(&[b"OpusTags", &bytes], 0));
             }
             parser.push(&bytes);
             let _ = all(&mut parser);
