@@ -44,6 +44,14 @@ describe("anchor", () => {
     expect(Math.abs((ends.at(-1) ?? 0) - now)).toBeLessThanOrEqual(PACKET_MS);
   });
 
+  it("takes back a start that was late because the encoder was", () => {
+    const anchor = new SoundAnchor();
+    // The first five packets come together.
+    const { ends, left } = run([200, 200, 200, 200, 200, ...steady(100, 220)], anchor);
+    expect(left).toBe(4);
+    expect(ends.at(-1)).toBe(220 + 99 * PACKET_MS);
+  });
+
   it("thins out sound that runs ahead of the pictures", () => {
     // The sound card's clock is 2 % fast.
     const times = Array.from({ length: 1000 }, (_, i) => 100 + i * PACKET_MS * 0.98);

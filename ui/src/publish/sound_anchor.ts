@@ -11,8 +11,8 @@ export const SILENT_PACKET = Uint8Array.of(0xfc, 0xff, 0xfe);
 const JUDGED_PACKETS = 50;
 /** Sound this far behind is moved forward. People notice sound that lags by more than about 125 ms (ITU-R BT.1359). */
 const BEHIND_MS_MAX = 120;
-/** Sound this far ahead is thinned out; BT.1359 puts the limit for early sound lower. */
-const AHEAD_MS_MAX = 60;
+/** Sound this far ahead is thinned out: nothing is captured before it happens, so only a late first packet does this. */
+const AHEAD_MS_MAX = PACKET_MS;
 /** Without any packet for this long, silence is sent: a player waits for all its tracks. */
 const QUIET_MS_MAX = 250;
 /** Silence is filled up to this far behind the clock, so that real sound that comes late still has its place. */
@@ -28,6 +28,7 @@ export class SoundAnchor {
   /** Where the timeline ends, in milliseconds since the session began. */
   #endMs: number | undefined;
   #lags: number[] = [];
+  #tooMany = 0;
   #lastPacketMs = 0;
 
   /** Where the next packet goes, in milliseconds since the session began. */
@@ -42,13 +43,18 @@ export class SoundAnchor {
       this.#endMs = Math.max(0, nowMs - PACKET_MS);
       return { silentPackets: 0, keep: true };
     }
+    if (this.#tooMany > 0) {
+      this.#tooMany -= 1;
+      return { silentPackets: 0, keep: false };
+    }
     this.#lags.push(nowMs - (this.#endMs + PACKET_MS));
     if (this.#lags.length < JUDGED_PACKETS) return { silentPackets: 0, keep: true };
     // The smallest lag is what remains when late deliveries are taken out.
     const lag = Math.min(...this.#lags);
     this.#lags = [];
     if (lag > BEHIND_MS_MAX) return { silentPackets: Math.floor(lag / PACKET_MS), keep: true };
-    return { silentPackets: 0, keep: lag >= -AHEAD_MS_MAX };
+    if (lag <= -AHEAD_MS_MAX) this.#tooMany = Math.floor(-lag / PACKET_MS);
+    return { silentPackets: 0, keep: true };
   }
 
   /** Silent packets to send now because nothing has come for too long. */
