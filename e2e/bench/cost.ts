@@ -1,0 +1,125 @@
+// What publishing, relaying and watching cost one machine, in shares of a core.
+
+import { plays } from "../src/fixtures.ts";
+import { ProtocolViewer } from "../src/protocol_viewer.ts";
+import type { System } from "../src/system.ts";
+import { coresUsed } from "./cpu.ts";
+import type { Finding } from "./figure.ts";
+import type { Part } from "./part.ts";
+import { percentOfCore } from "./readings.ts";
+import { type Stage, sleep, WARM_UP_MS } from "./stage.ts";
+
+const READING_MS = 20_000;
+const READING_QUICK_MS = 5_000;
+
+const readingMs = (stage: Stage) => (stage.quick ? READING_QUICK_MS : READING_MS);
+
+const finding = (o: { id: string; what: string; share: number; notes: string; max?: number }): Finding => ({
+  id: o.id,
+  what: o.what,
+  result: percentOfCore(o.share),
+  value: o.share * 100,
+  ...(o.max === undefined ? {} : { target: { max: o.max, text: `≤ ${o.max} %` } }),
+  notes: `${o.notes}.`,
+});
+
+/** What arrives of the picture track while `body` runs: proof that the work was done. */
+async function counted(link: string, body: () => Promise<void>): Promise<string> {
+  const viewer = await ProtocolViewer.watch(link);
+  try {
+    await viewer.until((seen) => seen.chunks(1).length > 0);
+    const begin = performance.now();
+    const before = viewer.media.length;
+    await body();
+    const chunks = viewer.media.slice(before).filter(({ kind, track }) => kind === "chunk" && track === 1);
+    const seconds = (performance.now() - begin) / 1000;
+    const bits = chunks.reduce((sum, chunk) => sum + chunk.payload.length * 8, 0);
+    return `${(chunks.length / seconds).toFixed(1)} frames/s, ${(bits / seconds / 1e6).toFixed(2)} Mbit/s reach a viewer`;
+  } finally {
+    viewer.close();
+  }
+}
+
+async function broadcastCost(stage: Stage, system: System, moving: boolean): Promise<void> {
+  const screen = moving ? await stage.clockScreen() : await stage.stillScreen();
+  const title = moving ? "Moving" : "Still";
+  const { program, link } = await system.broadcast(["--source", "screen", "--title", title], screen.env);
+  await sleep(WARM_UP_MS);
+  await stage.measure(async () => {
+    let share = 0;
+    const arrived = await counted(link, async () => {
+      share = (await coresUsed({ broadcast: program.pid }, () => sleep(readingMs(stage)))).broadcast;
+    });
+    return moving
+      ? [
+          finding({
+            id: "cost_broadcast_moving",
+            what: "`broadcast` and its ffmpeg: X screen 1280x720, 30 frames/s, moving picture",
+            share,
+            max: 35,
+            notes: arrived,
+          }),
+        ]
+      : [
+          finding({
+            id: "cost_broadcast_still",
+            what: "the same, a still page of text",
+            share,
+            notes: arrived,
+          }),
+        ];
+  });
+  await program.end();
+}
+
+async function pageCost(stage: Stage): Promise<void> {
+  const system = await stage.system();
+  const publisher = await stage.goLive(system, { title: "Cost", sound: false });
+  await publisher.clockTab.bringToFront();
+  await sleep(WARM_UP_MS);
+  const painting = (await coresUsed({ browser: publisher.pid }, () => sleep(readingMs(stage) / 2))).browser;
+  const link = await publisher.goLive();
+  await publisher.page.getByRole("button", { name: "Hide" }).click();
+  await sleep(WARM_UP_MS);
+  await stage.measure(async () => {
+    let share = 0;
+    const arrived = await counted(link, async () => {
+      share = (await coresUsed({ browser: publisher.pid }, () => sleep(readingMs(stage)))).browser;
+    });
+    const notes = `the whole browser without a preview, with the painting of the shared tab, which alone is ${percentOfCore(painting)}; ${arrived}`;
+    return [finding({ id: "cost_publisher_page", what: "publisher's browser: a shared moving tab", share, notes })];
+  });
+  const { page, pid } = await stage.page();
+  await page.goto(link);
+  await plays(page);
+  await sleep(WARM_UP_MS);
+  const relay = system.relays[0]?.program.pid;
+  if (relay === undefined) throw new Error("no relay");
+  await stage.measure(async () => {
+    const roots = { viewer: pid, relay, directory: system.directory.program.pid };
+    const shares = await coresUsed(roots, () => sleep(readingMs(stage)));
+    return [
+      finding({
+        id: "cost_viewer_page",
+        what: "viewer's browser",
+        share: shares.viewer,
+        notes: "the whole browser, drawing without a graphics card",
+      }),
+      finding({ id: "cost_relay", what: "relay", share: shares.relay, notes: "one stream, one viewer" }),
+      finding({ id: "cost_directory", what: "directory", share: shares.directory, notes: "one stream, one relay" }),
+    ];
+  });
+}
+
+export const costPart: Part = {
+  name: "cost",
+  title: "CPU, in shares of one core (user and system time)",
+  async measure(stage) {
+    const system = await stage.system();
+    await broadcastCost(stage, system, true);
+    await stage.close();
+    await broadcastCost(stage, await stage.system(), false);
+    await stage.close();
+    await pageCost(stage);
+  },
+};

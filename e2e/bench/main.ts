@@ -1,0 +1,106 @@
+// Measures the product and writes docs/performance.md. usage: npm run bench -- [--quick] [--to FOLDER] [PART...]
+import "./release_binaries.ts";
+import { join, resolve } from "node:path";
+import { BINARIES } from "../src/system.ts";
+import { costPart } from "./cost.ts";
+import { driftPart } from "./drift.ts";
+import { fanOutPart } from "./fan_out.ts";
+import { type Figure, isBusy, isMet } from "./figure.ts";
+import { pageToPagePart, pageToPageSoundPart, screenToPagePart } from "./glass_to_glass.ts";
+import { lateJoinPart } from "./late_join.ts";
+import { describeMachine } from "./machine.ts";
+import type { Part } from "./part.ts";
+import { merge, readResults, writeResults } from "./results.ts";
+import { Stage, sleep } from "./stage.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+/** Between two parts, so that the end of one is not in the other. */
+const REST_MS = 2_000;
+/** No part may hold the others up for longer: the longest, drift, takes eleven minutes. */
+const PART_TIME_MAX_MS = 20 * 60_000;
+
+const PARTS: Part[] = [
+  pageToPagePart,
+  pageToPageSoundPart,
+  screenToPagePart,
+  lateJoinPart,
+  costPart,
+  fanOutPart,
+  driftPart,
+];
+
+function print(figure: Figure): void {
+  const met = isMet(figure);
+  const target = figure.target ? `${figure.target.text}: ${met ? "met" : "MISSED"}` : "";
+  const { loadBefore, loadAfter, othersCores } = figure.around;
+  const around = `load ${loadBefore.toFixed(2)} → ${loadAfter.toFixed(2)}, others ${othersCores.toFixed(2)} cores`;
+  console.log(`  ${figure.what}\n    ${figure.result}   ${target}\n    ${figure.notes}`);
+  console.log(`    ${around}${isBusy(figure) ? ": the machine is not calm" : ""}`);
+}
+
+function parseArguments(args: string[]): { quick: boolean; folder: string; parts: Part[] } {
+  const rest = [...args];
+  let quick = false;
+  let folder = join(ROOT, "docs");
+  const names: string[] = [];
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === "--quick") quick = true;
+    else if (arg === "--to") folder = resolve(rest.shift() ?? folder);
+    else names.push(arg);
+  }
+  const unknown = names.filter((name) => !PARTS.some((part) => part.name === name));
+  if (unknown.length > 0) {
+    console.error(`no such part: ${unknown.join(", ")}; there are ${PARTS.map(({ name }) => name).join(", ")}`);
+    process.exit(2);
+  }
+  return { quick, folder, parts: PARTS.filter(({ name }) => names.length === 0 || names.includes(name)) };
+}
+
+async function measure(part: Part, stage: Stage): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error("took too long")), PART_TIME_MAX_MS);
+  });
+  try {
+    await Promise.race([part.measure(stage), late]);
+  } finally {
+    clearTimeout(timer);
+    await stage.close();
+  }
+}
+
+async function main(): Promise<void> {
+  const { quick, folder, parts } = parseArguments(process.argv.slice(2));
+  const machine = describeMachine();
+  machine.Binaries = BINARIES.endsWith("release") ? "release build" : "**not the release build**";
+  for (const [name, value] of Object.entries(machine)) console.log(`${name}: ${value}`);
+  let figures = await readResults(folder);
+  let failures = 0;
+  let current: Stage | undefined;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void (current?.close() ?? Promise.resolve()).finally(() => process.exit(1)));
+  }
+  for (const part of parts) {
+    console.log(`\n${part.name}`);
+    const found: Figure[] = [];
+    const onFigure = (figure: Figure) => {
+      print(figure);
+      found.push(figure);
+    };
+    current = new Stage({ part: part.name, quick, onFigure });
+    try {
+      await measure(part, current);
+    } catch (error) {
+      failures += 1;
+      console.error(`  failed: ${error instanceof Error ? error.stack : error}`);
+    }
+    figures = merge(figures, found);
+    await writeResults(folder, PARTS, machine, figures);
+    await sleep(REST_MS);
+  }
+  console.log(`\nWritten to ${join(folder, "performance.md")}.`);
+  if (failures > 0) console.error(`${failures} parts failed; what they had measured before stands.`);
+  process.exitCode = failures > 0 ? 1 : 0;
+}
+
+await main();

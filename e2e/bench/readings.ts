@@ -1,0 +1,53 @@
+// Readings of a viewer's page, and their words.
+import type { Page } from "@playwright/test";
+import { SCREEN } from "../src/chromium.ts";
+import { clockOn, plays } from "../src/fixtures.ts";
+import { percentile, type Reading } from "../src/wall_clock.ts";
+import type { Finding } from "./figure.ts";
+import { sleep, WARM_UP_MS } from "./stage.ts";
+
+/** A gap between two frames longer than this is seen as a freeze. */
+const FREEZE_MS = 100;
+
+/** Opens a stream, lets everything settle, and reads the clock. */
+export async function watchAndRead(page: Page, link: string, durationMs: number): Promise<Reading> {
+  await page.goto(link);
+  await plays(page);
+  await sleep(WARM_UP_MS);
+  return await clockOn(page, durationMs);
+}
+
+/** The finding of a glass-to-glass reading. */
+export function glassToGlass(o: {
+  id: string;
+  what: string;
+  p50Max?: number;
+  reading: Reading;
+  notes?: string;
+}): Finding {
+  const { reading } = o;
+  const frames = reading.latenciesMs.length;
+  if (frames === 0) throw new Error(`${o.what}: the clock could be read in none of ${reading.unreadable} frames`);
+  const at = (share: number) => percentile(reading.latenciesMs, share);
+  const freezes = reading.gapsMs.filter((gap) => gap > FREEZE_MS).length;
+  const seconds = reading.gapsMs.reduce((sum, gap) => sum + gap, 0) / 1000;
+  const notes = [
+    `p5 ${ms(at(0.05))}, p99 ${ms(at(0.99))}, max ${ms(Math.max(...reading.latenciesMs))}`,
+    `${frames} frames (${(reading.gapsMs.length / seconds).toFixed(1)} a second), ${reading.unreadable} unreadable`,
+    `${freezes} gaps over ${FREEZE_MS} ms`,
+    `${reading.width}x${reading.height}${reading.width === SCREEN.width ? "" : ", scaled"}`,
+    ...(o.notes ? [o.notes] : []),
+  ];
+  return {
+    id: o.id,
+    what: o.what,
+    result: `p50 ${ms(at(0.5))}, p95 ${ms(at(0.95))}`,
+    value: at(0.5),
+    ...(o.p50Max === undefined ? {} : { target: { max: o.p50Max, text: `p50 ≤ ${o.p50Max} ms` } }),
+    notes: `${notes.join("; ")}.`,
+  };
+}
+
+export const ms = (value: number) => `${value.toFixed(0)} ms`;
+
+export const percentOfCore = (share: number) => `${(share * 100).toFixed(1)} %`;

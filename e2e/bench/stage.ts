@@ -1,0 +1,196 @@
+// What measurements are made on: real servers, screens, browsers and broadcasts, all ended together by their own ids.
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Browser, Page } from "@playwright/test";
+import { CLOCK_TITLE, launchChromium, SCREEN } from "../src/chromium.ts";
+import { Display } from "../src/display.ts";
+import { System, type SystemOptions } from "../src/system.ts";
+import { clockPage } from "../src/wall_clock.ts";
+import { ownChildren } from "./cpu.ts";
+import type { Figure, Finding } from "./figure.ts";
+import { withSurroundings } from "./machine.ts";
+
+export const run = promisify(execFile);
+
+/** How long processes run before anything is read from them. */
+export const WARM_UP_MS = 3_000;
+
+export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Runs in every page: what the TypeScript runner adds to functions that are sent into pages. */
+export const PAGE_PRELUDE = "globalThis.__name = (named) => named;";
+
+const TONE = `<script>
+const sound = new AudioContext(); const tone = sound.createOscillator(); const level = sound.createGain();
+tone.frequency.value = 440; level.gain.value = 0.2; tone.connect(level).connect(sound.destination); tone.start();
+</script>`;
+
+const STILL_PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>A still page</title>
+<style>body{margin:48px;font:22px/1.5 serif;columns:2;background:#fff}</style>
+<body>${"A screen on which nothing moves is what most screens show most of the time. ".repeat(40)}`;
+
+export interface BrowserOf {
+  browser: Browser;
+  pid: number;
+}
+
+export class Stage {
+  readonly quick: boolean;
+  readonly #part: string;
+  readonly #onFigure: (figure: Figure) => void;
+  readonly #endings: (() => Promise<void> | void)[] = [];
+
+  constructor(o: { part: string; quick: boolean; onFigure: (figure: Figure) => void }) {
+    this.#part = o.part;
+    this.quick = o.quick;
+    this.#onFigure = o.onFigure;
+  }
+
+  /** What has to be undone at the end, last first. */
+  atEnd(ending: () => Promise<void> | void): void {
+    this.#endings.push(ending);
+  }
+
+  async close(): Promise<void> {
+    for (let ending = this.#endings.pop(); ending; ending = this.#endings.pop()) {
+      try {
+        await ending();
+      } catch (error) {
+        console.error(`  at the end: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+  }
+
+  /** Measures, and gives the findings to the table together with what the machine did meanwhile. */
+  async measure(body: () => Promise<Finding[]>): Promise<void> {
+    const { result, around } = await withSurroundings(body);
+    const at = new Date().toISOString();
+    for (const finding of result) this.#onFigure({ ...finding, part: this.#part, around, at, quick: this.quick });
+  }
+
+  async system(options: SystemOptions = { relays: 1 }): Promise<System> {
+    const system = await System.start(options);
+    this.atEnd(() => system.stop());
+    return system;
+  }
+
+  async display(): Promise<Display> {
+    const display = await Display.start(SCREEN);
+    this.atEnd(() => display.stop());
+    return display;
+  }
+
+  async browser(): Promise<BrowserOf> {
+    const before = new Set(ownChildren());
+    const browser = await launchChromium();
+    this.atEnd(() => browser.close());
+    const pid = ownChildren().find((child) => !before.has(child));
+    if (pid === undefined) throw new Error("the browser's process can't be found");
+    return { browser, pid };
+  }
+
+  /** A page in a browser of its own. */
+  async page(): Promise<{ page: Page; pid: number }> {
+    const { browser, pid } = await this.browser();
+    const context = await browser.newContext({ viewport: SCREEN });
+    await context.addInitScript({ content: PAGE_PRELUDE });
+    return { page: await context.newPage(), pid };
+  }
+
+  /** Serves one page; gives its address. */
+  async serve(html: string): Promise<string> {
+    const server = createServer((_request, response) => {
+      response.setHeader("content-type", "text/html; charset=utf-8");
+      response.end(html);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    this.atEnd(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  }
+
+  /** Goes live from `/live` with a tab that shows the clock (and plays a tone). */
+  async goLive(
+    system: System,
+    o: { title: string; sound: boolean },
+  ): Promise<{ clockTab: Page; page: Page; link: string; pid: number; goLive: () => Promise<string> }> {
+    const clock = await this.serve(clockPage(CLOCK_TITLE) + (o.sound ? TONE : ""));
+    const { page: clockTab, pid } = await this.page();
+    await clockTab.goto(clock);
+    const page = await clockTab.context().newPage();
+    await page.goto(`${system.url}/live`);
+    await page.getByTestId("title").fill(o.title);
+    await page.getByTestId("with-sound").setChecked(o.sound);
+    const goLive = async () => {
+      await page.bringToFront();
+      await page.getByTestId("go-live").click();
+      await page.getByTestId("state").filter({ hasText: /live/i }).first().waitFor({ timeout: 30_000 });
+      return await page.getByTestId("watch-link").inputValue();
+    };
+    return { clockTab, page, link: "", pid, goLive };
+  }
+
+  /** An X screen filled by a Chromium that paints the clock. */
+  async clockScreen(): Promise<Display> {
+    return await this.#kiosk(clockPage(CLOCK_TITLE));
+  }
+
+  /** An X screen filled by a page of text on which nothing moves. */
+  async stillScreen(): Promise<Display> {
+    return await this.#kiosk(STILL_PAGE);
+  }
+
+  async #kiosk(html: string): Promise<Display> {
+    const display = await this.display();
+    await this.kioskOn(display, html);
+    return display;
+  }
+
+  /** Fills a screen with a page. */
+  async kioskOn(display: Display, html: string): Promise<void> {
+    const url = await this.serve(html);
+    const profile = await mkdtemp(join(tmpdir(), "dead-streaming-kiosk-"));
+    this.atEnd(() => rm(profile, { recursive: true, force: true }));
+    const kiosk = display.run("kiosk", process.env.CHROMIUM ?? "/usr/bin/chromium", [
+      "--kiosk",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--no-first-run",
+      "--noerrdialogs",
+      "--password-store=basic",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--disable-backgrounding-occluded-windows",
+      "--disable-renderer-backgrounding",
+      "--force-device-scale-factor=1",
+      "--window-position=0,0",
+      `--window-size=${SCREEN.width},${SCREEN.height}`,
+      `--user-data-dir=${profile}`,
+      url,
+    ]);
+    // Ended before its profile is removed, and before the screen is.
+    this.atEnd(async () => void (await kiosk.end()));
+    await this.#painted(display);
+  }
+
+  /** Waits until something other than the bare screen is shown: more than one colour. */
+  async #painted(display: Display): Promise<void> {
+    const deadline = Date.now() + 30_000;
+    for (;;) {
+      const { stdout } = await run("import", ["-window", "root", "-format", "%k", "info:-"], {
+        env: { ...process.env, ...display.env },
+      }).catch(() => ({ stdout: "0" }));
+      if (Number(stdout) > 2) return;
+      if (Date.now() > deadline) throw new Error("the screen stays empty");
+      await sleep(200);
+    }
+  }
+}
