@@ -7,6 +7,8 @@ const WINDOW_S = 6;
 const ARRIVALS_MAX = 1024;
 /** The share of arrivals that may be later than the floor: single hiccups must not add latency for everybody. */
 const LATE_SHARE = 0.03;
+/** The most jitter that is made room for. Lateness beyond it was an outage, which is left behind when it is over. */
+const JITTER_S_MAX = 0.5;
 /** Fewer arrivals than this say nothing. */
 const ARRIVALS_MIN = 3;
 
@@ -21,27 +23,23 @@ export class Arrivals {
 
   /** The media time up to which everything is there at clock time `now`, but for the latest few; null when unknown. */
   readyAt(now: number): number | null {
-    const floor = this.#quantile(now, LATE_SHARE);
-    return floor === null ? null : now + floor;
-  }
-
-  /** Seconds between a usual and a late arrival. */
-  jitter(now: number): number {
-    const floor = this.#quantile(now, LATE_SHARE);
-    const middle = this.#quantile(now, 0.5);
-    return floor === null || middle === null ? 0 : middle - floor;
+    const sorted = this.#sorted(now);
+    const floor = sorted[Math.floor(LATE_SHARE * sorted.length)];
+    const best = sorted.at(-1);
+    if (floor === undefined || best === undefined) return null;
+    return now + Math.max(floor, best - JITTER_S_MAX);
   }
 
   reset(): void {
     this.#kept = [];
   }
 
-  #quantile(now: number, share: number): number | null {
+  /** Offsets of the arrivals in the window, latest arrivals first; none when they are too few. */
+  #sorted(now: number): number[] {
     const from = this.#kept.findIndex((arrival) => arrival.at >= now - WINDOW_S);
     if (from > 0) this.#kept.splice(0, from);
     if (from < 0) this.#kept = [];
-    if (this.#kept.length < ARRIVALS_MIN) return null;
-    const sorted = this.#kept.map((arrival) => arrival.offset).sort((a, b) => a - b);
-    return sorted[Math.floor(share * sorted.length)] ?? null;
+    if (this.#kept.length < ARRIVALS_MIN) return [];
+    return this.#kept.map((arrival) => arrival.offset).sort((a, b) => a - b);
   }
 }

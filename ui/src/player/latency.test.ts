@@ -118,6 +118,13 @@ describe("an engine that can be steered by rate", () => {
     expect(end.most).toBeLessThan(0.12);
   });
 
+  it("is back at the edge within a second of the end of an outage", () => {
+    const outage = (t: number) => (t > 10 && t < 14 ? 14 - t + 0.02 : 0.02);
+    expect(play({ seconds: 15.5, lead: 0.1, delay: outage }).jumps.at(-1)).toBeLessThan(15);
+    const end = play({ seconds: 32, lead: 0.1, delay: outage });
+    expect(end.most).toBeLessThan(0.15);
+  });
+
   it("is not moved by one hiccup of half a second", () => {
     const end = play({ seconds: 20, lead: 0.1, delay: (t) => (t > 10 && t < 10.03 ? 0.5 : 0.02) });
     expect(end.jumps).toEqual([]);
