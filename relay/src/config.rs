@@ -52,7 +52,7 @@ pub struct Flags {
     pub join_secret: String,
 
     /// The folder of this relay's key, by which a restarted relay is known as the same; made when it is not there
-    #[arg(long, env = "DATA_DIR", default_value = "relay-data", value_name = "FOLDER")]
+    #[arg(long, env = "RELAY_DATA_DIR", default_value = "relay-data", value_name = "FOLDER")]
     pub data_dir: PathBuf,
 
     /// Bytes of media held for each stream: what a viewer may be behind
@@ -182,7 +182,7 @@ fn check_public_url(url: &Url) -> Result<()> {
     if !matches!(url.scheme(), "ws" | "wss") || url.host().is_none() {
         bail!("--public-url is {url}; give an address such as ws://relay.example:5001/ws");
     }
-    if url.path() != "/ws" && !url.path().ends_with("/ws") {
+    if !url.path().ends_with("/ws") {
         bail!("--public-url is {url}; its path has to end with /ws, as this relay answers there");
     }
     ensure!(url.as_str().len() <= RELAY_URL_BYTES_MAX, "--public-url has more than {RELAY_URL_BYTES_MAX} bytes");

@@ -8,7 +8,7 @@ use std::{
 use protocol::{
     ErrorCode, PROTOCOL_VERSION, RelayName, TrackInfo,
     control::{ClientHello, ToBroadcaster, ToViewer},
-    limits::TRACKS_MAX,
+    limits::{SILENCE_TIME_MAX, TRACKS_MAX},
     ticket::{Action, Grant, TicketVerifier},
 };
 use serde::Serialize;
@@ -238,8 +238,20 @@ fn check_tracks(tracks: &[TrackInfo]) -> Result<(), End> {
 /// Reads a control message.
 pub(crate) fn parse<'text, T: serde::Deserialize<'text>>(text: &'text str) -> Result<T, End> {
     serde_json::from_str(text).map_err(|error| {
-        End::Error(ErrorCode::InvalidRequest, format!("the message is not one of the documented ones: {error}"))
+        // Not the library's own words: they repeat what was sent, of any length, and a ticket may be in it.
+        let what = if error.is_data() { "not one of the documented messages" } else { "not JSON" };
+        let message = format!("the message is {what} (line {}, column {})", error.line(), error.column());
+        End::Error(ErrorCode::InvalidRequest, message)
     })
+}
+
+/// Asks the peer for a sign of life, unless it has given none for too long.
+pub(crate) async fn keep_alive(socket: &mut Socket) -> Result<(), End> {
+    if socket.is_silent() {
+        let message = format!("nothing was heard for {} s", SILENCE_TIME_MAX.as_secs());
+        return Err(End::Error(ErrorCode::Silent, message));
+    }
+    Ok(socket.ping().await?)
 }
 
 /// Writes a control message.

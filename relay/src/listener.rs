@@ -139,7 +139,7 @@ fn answer(mut request: Request<Body>, visitor: &Visitor) -> Response<Full<Bytes>
         let message = "/ws is a WebSocket: connect with version 13 of its protocol (RFC 6455)";
         let mut response = refuse(StatusCode::UPGRADE_REQUIRED, ErrorCode::InvalidRequest, message);
         response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return response;
     };
@@ -190,6 +190,8 @@ fn json(status: StatusCode, code: ErrorCode, message: &str) -> Response<Full<Byt
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Nothing else is to be had here; a connection kept would only occupy a place.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

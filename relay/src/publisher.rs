@@ -6,13 +6,13 @@ use bytes::Bytes;
 use protocol::{
     ErrorCode, MediaHeader, MediaKind,
     control::{FromBroadcaster, ToBroadcaster},
-    limits::{KEEP_ALIVE_INTERVAL, SILENCE_TIME_MAX},
+    limits::KEEP_ALIVE_INTERVAL,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, info};
 
 use crate::{
-    connection::{End, House, farewell, parse, text_of},
+    connection::{End, House, farewell, keep_alive, parse, text_of},
     stream::{PublisherSeat, PushError},
     transport::{Message, websocket::Socket},
 };
@@ -77,8 +77,8 @@ impl Publishing {
         self.tell_news().await?;
         let mut tick = interval(RECEIVED_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut keep_alive = interval(KEEP_ALIVE_INTERVAL);
-        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut alive = interval(KEEP_ALIVE_INTERVAL);
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 message = self.socket.receive() => self.take(message?)?,
@@ -87,7 +87,7 @@ impl Publishing {
                     self.tell_news().await?;
                 }
                 () = self.seat.changed() => self.tell_news().await?,
-                _ = keep_alive.tick() => self.keep_alive().await?,
+                _ = alive.tick() => keep_alive(&mut self.socket).await?,
             }
         }
     }
@@ -130,14 +130,6 @@ impl Publishing {
             self.socket.send_text(text_of(&ToBroadcaster::Viewers { count })).await?;
         }
         Ok(())
-    }
-
-    async fn keep_alive(&mut self) -> Result<(), End> {
-        if self.socket.is_silent() {
-            let message = format!("nothing was heard for {} s", SILENCE_TIME_MAX.as_secs());
-            return Err(End::Error(ErrorCode::Silent, message));
-        }
-        Ok(self.socket.ping().await?)
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use protocol::{
     ErrorCode,
     control::{FromViewer, ToViewer},
-    limits::{KEEP_ALIVE_INTERVAL, SILENCE_TIME_MAX},
+    limits::KEEP_ALIVE_INTERVAL,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, info};
 
 use crate::{
-    connection::{End, House, farewell, parse, text_of},
+    connection::{End, House, farewell, keep_alive, parse, text_of},
     stream::{ViewerEvent, ViewerSeat, window::Delivery},
     transport::{Message, websocket::Socket},
 };
@@ -60,9 +60,9 @@ impl Viewing {
     }
 
     async fn run(&mut self) -> Result<std::convert::Infallible, End> {
-        let mut keep_alive = interval(KEEP_ALIVE_INTERVAL);
-        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        keep_alive.reset();
+        let mut alive = interval(KEEP_ALIVE_INTERVAL);
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        alive.reset();
         let mut more = true;
         loop {
             tokio::select! {
@@ -71,7 +71,7 @@ impl Viewing {
                     self.take(message?)?;
                     more = true;
                 }
-                _ = keep_alive.tick() => self.keep_alive().await?,
+                _ = alive.tick() => self.show_life().await?,
                 () = std::future::ready(()), if more => more = self.send_events().await?,
                 () = self.seat.changed(), if !more => more = true,
             }
@@ -130,12 +130,8 @@ impl Viewing {
         Ok(())
     }
 
-    async fn keep_alive(&mut self) -> Result<(), End> {
-        if self.socket.is_silent() {
-            let message = format!("nothing was heard for {} s", SILENCE_TIME_MAX.as_secs());
-            return Err(End::Error(ErrorCode::Silent, message));
-        }
-        self.socket.ping().await?;
+    async fn show_life(&mut self) -> Result<(), End> {
+        keep_alive(&mut self.socket).await?;
         Ok(self.socket.send_text(text_of(&ToViewer::Viewers { count: self.seat.viewers() })).await?)
     }
 }

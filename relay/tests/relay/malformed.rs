@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::driver::{PICTURE, Peer, TestRelay, header, now_s, relay_name, stream, tracks};
+use crate::driver::{PICTURE, Peer, TestRelay, header, now_s, relay_name, stream};
 
 /// A stream that goes on, to see that nothing disturbs it.
 struct Bystanders {
@@ -201,5 +201,34 @@ async fn requests_that_are_no_websocket_get_an_answer_in_json() {
     let posted = reqwest::Client::new().post(format!("http://{}/ws", relay.address)).send().await.unwrap();
     assert_eq!(posted.status(), 405);
     assert_eq!(posted.json::<Value>().await.unwrap()["code"], "method_not_allowed");
-    assert!(tracks().is_array());
+}
+
+#[tokio::test]
+async fn error_repeats_nothing_of_what_was_sent() {
+    let relay = TestRelay::start().await;
+    let mut peer = relay.connect().await;
+    peer.say(json!({"type": "eyJ-something-secret"})).await;
+    let crate::driver::Got::Text(error) = peer.next().await else { panic!("no error") };
+    assert_eq!(error["code"], "invalid_request");
+    assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn relay_full_of_connections_says_so_and_serves_on() {
+    let relay = TestRelay::start_with(|config| {
+        (config.capacity.streams_max, config.capacity.viewers_max) = (1, 1);
+    })
+    .await;
+    let mut strangers = vec![];
+    for _ in 0..relay::listener::connections_max(1, 1) {
+        strangers.push(tokio::net::TcpStream::connect(relay.address).await.unwrap());
+    }
+    // Each is counted when it is accepted, and they are accepted in turn.
+    let refused = tokio_tungstenite::connect_async(format!("ws://{}/ws", relay.address)).await.unwrap_err();
+    let tokio_tungstenite::tungstenite::Error::Http(answer) = refused else { panic!("{refused}") };
+    assert_eq!(answer.status(), 503);
+    drop(strangers);
+    relay.metrics_say("relay_connections_refused_total{reason=\"too_many_viewers\"} 1").await;
+    // A place is free as soon as the relay has seen one of them go.
+    while tokio_tungstenite::connect_async(format!("ws://{}/ws", relay.address)).await.is_err() {}
 }
