@@ -2,6 +2,7 @@
 import "./release_binaries.ts";
 import { join, resolve } from "node:path";
 import { BINARIES } from "../src/system.ts";
+import { appToAppPart, screenToAppPart } from "./app.ts";
 import { costPart } from "./cost.ts";
 import { driftPart } from "./drift.ts";
 import { fanOutPart } from "./fan_out.ts";
@@ -23,6 +24,8 @@ const PARTS: Part[] = [
   pageToPagePart,
   pageToPageSoundPart,
   screenToPagePart,
+  screenToAppPart,
+  appToAppPart,
   lateJoinPart,
   costPart,
   fanOutPart,
