@@ -5,20 +5,20 @@ const VIDEO_KEY = { track: 1, key: true };
 const VIDEO = { track: 1, key: false };
 const SOUND_KEY = { track: 2, key: true };
 const SOUND = { track: 2, key: false };
-/** 800 ms at 8 Mbit/s. */
-const BOUND = 800_000;
+/** Milliseconds behind that are too many. */
+const BOUND = 1500;
 
 function open(): SendGate {
-  const gate = new SendGate(8_000_000);
+  const gate = new SendGate();
   expect(gate.admit(VIDEO_KEY, 0)).toBe(true);
   expect(gate.admit(SOUND_KEY, 0)).toBe(true);
   return gate;
 }
 
-it("sends everything while the socket keeps up", () => {
+it("sends everything while the connection keeps up", () => {
   const gate = open();
   expect([VIDEO, SOUND, VIDEO].map((offer) => gate.admit(offer, BOUND))).toEqual([true, true, true]);
-  expect(gate.dropped).toBe(0);
+  expect(gate.dropped(1)).toBe(0);
 });
 
 it("begins each track of a connection with a key chunk", () => {
@@ -33,15 +33,15 @@ it("begins each track of a connection with a key chunk", () => {
   ]);
 });
 
-it("leaves out the rest of the segment when the socket is behind, and says how much", () => {
+it("leaves out the rest of the segment when the connection is behind, and says how much", () => {
   const gate = open();
   expect(gate.admit(VIDEO, BOUND + 1)).toBe(false);
   // Behind is behind until it has caught up, even when there is room for one chunk.
   expect([VIDEO, SOUND, VIDEO].map((offer) => gate.admit(offer, BOUND - 1))).toEqual([false, false, false]);
-  expect([gate.dropped, gate.timesBehind, gate.behind]).toEqual([4, 1, true]);
+  expect([gate.dropped(1), gate.dropped(2), gate.timesBehind, gate.behind]).toEqual([3, 1, 1, true]);
 });
 
-it("does not pile a key frame onto a full socket", () => {
+it("does not pile a key frame onto a full connection", () => {
   const gate = open();
   gate.admit(VIDEO, BOUND + 1);
   expect(gate.admit(VIDEO_KEY, BOUND + 1)).toBe(false);
@@ -62,12 +62,4 @@ it("asks for one key frame when it has caught up, and goes on from there", () =>
     true,
     true,
   ]);
-});
-
-it("has room for a key frame at any bit rate, and never more than a relay takes", () => {
-  const slow = new SendGate(300_000);
-  expect(slow.admit(VIDEO_KEY, 200 * 1024)).toBe(true);
-  const fast = new SendGate(1_000_000_000);
-  fast.admit(VIDEO_KEY, 0);
-  expect(fast.admit(VIDEO, 5 * 1024 * 1024)).toBe(false);
 });

@@ -1,14 +1,11 @@
-// Decides for each chunk whether it is sent while the connection is slow. Nothing is queued here: what the socket has not sent
-// yet is the only queue, and it is bounded by leaving out whole ends of segments. Pure.
+// Decides for each chunk whether it is sent while the connection is slow. Nothing is queued here: what is on its way is the only
+// queue, and it is bounded by leaving out whole ends of segments. Pure.
 
-/** Behind by more than this many milliseconds of media, newer pictures are worth more than all of the old ones. */
-const BEHIND_MS_MAX = 800;
-/** Sending goes on when the socket is down to this share of the bound. */
-const RESUME_SHARE = 0.25;
-/** The bound for low bit rates: one large key frame has to fit. */
-const BYTES_MIN = 256 * 1024;
-/** The bound for high bit rates: what a relay takes as one message. */
-const BYTES_MAX = 4 * 1024 * 1024;
+/** Behind by more than this, newer pictures are worth more than all of the old ones. A large key frame on a slow line may take a
+ * second by itself, and relays confirm only four times a second. */
+const BEHIND_MS_MAX = 1500;
+/** Sending goes on when no more than this is on its way. */
+const CAUGHT_UP_MS = 400;
 
 export interface Offer {
   track: number;
@@ -16,20 +13,14 @@ export interface Offer {
 }
 
 export class SendGate {
-  #behindBytesMax: number;
   #behind = false;
   #open = new Set<number>();
-  #dropped = 0;
+  #dropped = new Map<number, number>();
   #timesBehind = 0;
 
-  constructor(bitsPerSecond: number) {
-    const bytes = (bitsPerSecond / 8) * (BEHIND_MS_MAX / 1000);
-    this.#behindBytesMax = Math.min(BYTES_MAX, Math.max(BYTES_MIN, bytes));
-  }
-
-  /** Chunks that were left out. */
-  get dropped(): number {
-    return this.#dropped;
+  /** Chunks of a track that were left out. */
+  dropped(track: number): number {
+    return this.#dropped.get(track) ?? 0;
   }
 
   /** How often the rest of a segment was left out. */
@@ -48,23 +39,23 @@ export class SendGate {
     this.#open.clear();
   }
 
-  /** The socket holds this many unsent bytes. Answers true once when it has caught up: a key frame is worth asking for. */
-  caughtUp(bufferedBytes: number): boolean {
-    if (!this.#behind || bufferedBytes > this.#behindBytesMax * RESUME_SHARE) return false;
+  /** The connection is behind by this much. Answers true once when it has caught up: a key frame is worth asking for then. */
+  caughtUp(delayMs: number): boolean {
+    if (!this.#behind || delayMs > CAUGHT_UP_MS) return false;
     this.#behind = false;
     return true;
   }
 
-  /** Whether to send this chunk while the socket holds this many unsent bytes. */
-  admit(offer: Offer, bufferedBytes: number): boolean {
-    if (bufferedBytes > this.#behindBytesMax && !this.#behind) {
+  /** Whether to send this chunk while the connection is behind by this much. */
+  admit(offer: Offer, delayMs: number): boolean {
+    if (delayMs > BEHIND_MS_MAX && !this.#behind) {
       this.#behind = true;
       this.#timesBehind += 1;
       this.#open.clear();
     }
     if (offer.key && !this.#behind) this.#open.add(offer.track);
     if (this.#open.has(offer.track)) return true;
-    this.#dropped += 1;
+    this.#dropped.set(offer.track, this.dropped(offer.track) + 1);
     return false;
   }
 }

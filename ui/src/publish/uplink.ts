@@ -11,12 +11,15 @@ import {
   type ToBroadcaster,
   type TrackInfo,
 } from "../protocol/messages";
+import { InFlight } from "./in_flight";
 import { LiveWatch } from "./live_state";
 import { RelayChoice } from "./relay_choice";
 import { type Offer, SendGate } from "./send_gate";
 
 /** How long a relay may take to accept a connection and answer the hello. */
 const REGISTER_MS_MAX = 6000;
+/** Most bytes that wait in the page, whatever their age: as much as a relay takes in one message. */
+const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
 /** WebSocket's "normal closure" (RFC 6455 7.4.1). */
 const CLOSE_NORMAL = 1000;
 
@@ -27,7 +30,6 @@ export interface UplinkOptions {
   openSocket: (url: string) => WebSocket;
   /** The tracks as they are now; said in every hello. */
   tracks: () => TrackInfo[];
-  bitsPerSecond: number;
   /** Milliseconds on a clock that never goes back. */
   now: () => number;
   /** The next picture should be a key frame. */
@@ -47,7 +49,8 @@ export class Uplink {
   #bytesOfConnection = 0;
   #options: UplinkOptions;
   #choice: RelayChoice;
-  #gate: SendGate;
+  #gate = new SendGate();
+  #inFlight = new InFlight();
   #inits = new Map<number, Uint8Array<ArrayBuffer>>();
   #initsSent = new Set<number>();
   #socket: WebSocket | undefined;
@@ -57,13 +60,12 @@ export class Uplink {
   constructor(options: UplinkOptions) {
     this.#options = options;
     this.#choice = new RelayChoice(options.assignment);
-    this.#gate = new SendGate(options.bitsPerSecond);
     void this.#run();
   }
 
-  /** Chunks that the connection was too slow for. */
-  get dropped(): number {
-    return this.#gate.dropped;
+  /** Chunks of a track that the connection was too slow for. */
+  dropped(track: number): number {
+    return this.#gate.dropped(track);
   }
 
   /** How often it was too slow. */
@@ -86,19 +88,20 @@ export class Uplink {
     const socket = this.#socket;
     if (!socket || !this.#registered || socket.readyState !== WebSocket.OPEN) return;
     const init = this.#inits.get(offer.track);
-    if (!init || !this.#gate.admit(offer, socket.bufferedAmount)) return;
+    if (!init || !this.#gate.admit(offer, this.#delayMs(socket))) return;
     if (!this.#initsSent.has(offer.track)) {
       this.#initsSent.add(offer.track);
       socket.send(init);
     }
     socket.send(message);
+    this.#inFlight.sent(this.#options.now());
   }
 
   /** Time passes; several times a second. */
   tick(): void {
     const socket = this.#socket;
     if (!socket) return;
-    if (this.#registered && this.#gate.caughtUp(socket.bufferedAmount)) this.#options.onKeyFrameWanted();
+    if (this.#registered && this.#gate.caughtUp(this.#delayMs(socket))) this.#options.onKeyFrameWanted();
     const before = this.live.state;
     if (this.live.tick(this.#options.now())) socket.close();
     if (this.live.state !== before) this.#options.onChange();
@@ -114,6 +117,12 @@ export class Uplink {
     this.live.ended();
     this.#ended.abort();
     this.#socket?.close(CLOSE_NORMAL);
+  }
+
+  /** How far the connection is behind, in milliseconds. */
+  #delayMs(socket: WebSocket): number {
+    if (socket.bufferedAmount > UNSENT_BYTES_MAX) return Number.POSITIVE_INFINITY;
+    return this.#inFlight.delayMs(this.#options.now());
   }
 
   async #run(): Promise<void> {
@@ -159,6 +168,7 @@ export class Uplink {
         this.#socket = undefined;
         this.#registered = false;
         this.relay = null;
+        this.viewers = 0;
         if (moved) this.#choice.assigned(moved);
         else this.#choice.closed(code ? { registered, code } : { registered });
         resolve();
@@ -207,11 +217,13 @@ export class Uplink {
         this.#gate.reconnected();
         this.#initsSent.clear();
         this.#bytesOfConnection = 0;
+        this.#inFlight.reset();
         this.live.registered(now);
         this.#options.onKeyFrameWanted();
         break;
       case "received":
         this.live.received(message.chunks, now);
+        this.#inFlight.confirmed(message.chunks);
         this.bytesReceived += Math.max(0, message.bytes - this.#bytesOfConnection);
         this.#bytesOfConnection = message.bytes;
         break;
