@@ -188,7 +188,8 @@ async fn show(picture: &Picture, repeats: bool) -> Result<(), SourceError> {
         let frames = picture.outbox.frames();
         match picture.run().await {
             Ok(PictureEnd::Finished) if repeats => picture.media_clock.restart(),
-            Ok(_) => return Ok(()),
+            Ok(PictureEnd::Resized) => {}
+            Ok(PictureEnd::Finished | PictureEnd::Stopped) => return Ok(()),
             Err(error) => {
                 failures = if began.elapsed() >= GOOD_RUN { 1 } else { failures + 1 };
                 if failures >= FAILURES_MAX || picture.outbox.frames() == frames {

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    capture_helper::FrameHeader,
     directory_client::local_now_us,
     ffmpeg::{Ffmpeg, encoder::Encoding},
     media_clock::MediaClock,
@@ -20,7 +21,7 @@ use crate::{
         flv::{FlvFrame, FlvItem, FlvParser},
         timeline::unwrap_flv_us,
     },
-    sources::{Source, SourceError, Stamps},
+    sources::{Source, SourceError, Stamps, raw_frames::feed},
     status::StatusBoard,
 };
 
@@ -54,11 +55,14 @@ pub(crate) enum PictureEnd {
     Stopped,
     /// The source has no more: the end of a file.
     Finished,
+    /// Its pictures have another size now.
+    Resized,
 }
 
 /// One ffmpeg and what has been read of it.
 struct Encoder {
     process: Ffmpeg,
+    form: Option<FrameHeader>,
     parser: FlvParser,
     bytes: BytesMut,
     config: Option<Bytes>,
@@ -115,9 +119,16 @@ impl Picture {
 
     fn start(&self) -> Result<Encoder, SourceError> {
         let arguments = self.encoding.arguments(&self.source.input(), &self.source.filters(), self.bitrate_kbit_s);
-        let process = Ffmpeg::start(&self.ffmpeg, &arguments, false)?;
+        let frames = self.source.frames();
+        let mut process = Ffmpeg::start(&self.ffmpeg, &arguments, frames.is_some())?;
+        let form = frames.as_ref().map(|frames| frames.borrow().header);
+        if let (Some(stdin), Some(frames), Some(form)) = (process.take_stdin(), frames, form) {
+            // Ends with the encoder: nothing reads its pipe any more.
+            drop(tokio::spawn(feed(stdin, frames, form, self.frame_rate)));
+        }
         Ok(Encoder {
             process,
+            form,
             parser: FlvParser::default(),
             bytes: BytesMut::new(),
             config: None,
@@ -130,6 +141,12 @@ impl Picture {
         let complaint = encoder.process.complaint().await;
         if encoder.frames > 0 && complaint.is_empty() && !self.source.is_live() {
             return Ok(PictureEnd::Finished);
+        }
+        if let (Some(form), Some(frames)) = (encoder.form, self.source.frames())
+            && frames.has_changed().is_ok()
+            && frames.borrow().header != form
+        {
+            return Ok(PictureEnd::Resized);
         }
         let complaint = if complaint.is_empty() { "it ended by itself".to_owned() } else { complaint };
         Err(self.source.failure(complaint))

@@ -1,6 +1,8 @@
 //! Where pictures come from, and what this machine offers of it.
 
 pub(crate) mod file;
+mod portal;
+pub(crate) mod raw_frames;
 mod screen;
 mod test_picture;
 
@@ -14,6 +16,8 @@ use std::{
 use serde::Serialize;
 use thiserror::Error;
 use ts_rs::TS;
+
+use raw_frames::RawFrames;
 
 use crate::{
     ffmpeg,
@@ -145,6 +149,11 @@ pub(crate) trait Source: std::fmt::Debug + Send + Sync {
     /// Whether a second encoder may be started beside the first and shows the same.
     fn is_live(&self) -> bool;
 
+    /// Frames for ffmpeg's standard input, when it does not fetch them itself.
+    fn frames(&self) -> Option<RawFrames> {
+        None
+    }
+
     /// The error that ffmpeg's complaint stands for.
     fn failure(&self, complaint: String) -> SourceError {
         SourceError::EncoderFailed { reason: complaint }
@@ -154,16 +163,67 @@ pub(crate) trait Source: std::fmt::Debug + Send + Sync {
 /// The source that was chosen, checked as far as that is possible without starting it.
 pub(crate) async fn open(choice: &SourceChoice, quality: Quality) -> Result<Arc<dyn Source>, SourceError> {
     Ok(match choice {
-        SourceChoice::Screen => Arc::new(screen::X11Screen::open(quality)?),
-        SourceChoice::Portal => return Err(SourceError::PortalMissing),
+        SourceChoice::Screen => match screen_means().await? {
+            ScreenMeans::Portal => Arc::new(portal::PortalScreen::open(quality).await?),
+            ScreenMeans::X11 => Arc::new(screen::X11Screen::open(quality).await?),
+        },
+        SourceChoice::Portal => Arc::new(portal::PortalScreen::open(quality).await?),
         SourceChoice::Test => Arc::new(test_picture::TestPicture::new(quality)),
         SourceChoice::File { path, .. } => Arc::new(file::MediaFile::open(path, quality)?),
     })
 }
 
-/// What this machine offers, best first.
+/// By what means this session's screen is captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ScreenMeans {
+    Portal,
+    X11,
+}
+
+async fn screen_means() -> Result<ScreenMeans, SourceError> {
+    if !cfg!(target_os = "linux") {
+        return Ok(ScreenMeans::Portal);
+    }
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let wayland = std::env::var("XDG_SESSION_TYPE").is_ok_and(|kind| kind == "wayland") || set("WAYLAND_DISPLAY");
+    if wayland && portal::is_there().await {
+        return Ok(ScreenMeans::Portal);
+    }
+    match (set("DISPLAY"), wayland) {
+        (true, _) => Ok(ScreenMeans::X11),
+        (false, true) => Err(SourceError::PortalMissing),
+        (false, false) => Err(SourceError::NoDisplay),
+    }
+}
+
+/// What this machine offers, best first: the screen, the portal's dialog where there is one, and the test picture.
 pub async fn list() -> Vec<SourceInfo> {
-    Vec::new()
+    let mut sources = vec![screen_info().await];
+    let portal_is_extra = !matches!(screen_means().await, Ok(ScreenMeans::Portal));
+    if cfg!(target_os = "linux") && portal_is_extra && portal::is_there().await {
+        sources.push(info(SourceChoice::Portal, "Screen or window, chosen in a dialog"));
+    }
+    let (width, height) = Quality::default().size_max().unwrap_or_default();
+    let test = info(SourceChoice::Test, "Moving test picture");
+    sources.push(SourceInfo { width, height, preview: true, ..test });
+    sources
+}
+
+fn info(choice: SourceChoice, label: &str) -> SourceInfo {
+    SourceInfo { choice, label: label.to_owned(), width: 0, height: 0, unavailable: None, preview: false }
+}
+
+async fn screen_info() -> SourceInfo {
+    let whole = info(SourceChoice::Screen, "Entire screen");
+    let size = match screen_means().await {
+        Ok(ScreenMeans::Portal) => return info(SourceChoice::Screen, "Screen or window, chosen in a dialog"),
+        Ok(ScreenMeans::X11) => screen::X11Screen::open(Quality::Native).await.map(|screen| screen.size()),
+        Err(error) => Err(error),
+    };
+    match size {
+        Ok((width, height)) => SourceInfo { width, height, preview: true, ..whole },
+        Err(error) => SourceInfo { unavailable: Some(error.to_string()), ..whole },
+    }
 }
 
 /// One small picture (about 480 pixels wide, JPEG) of what `choice` shows now.
@@ -171,6 +231,14 @@ pub async fn list() -> Vec<SourceInfo> {
 /// # Errors
 /// When the source or ffmpeg is not there, or the source can't be shown without asking.
 pub async fn preview(choice: &SourceChoice, ffmpeg: &Path) -> Result<Vec<u8>, SourceError> {
+    let asks = match choice {
+        SourceChoice::Portal => true,
+        SourceChoice::Screen => screen_means().await? == ScreenMeans::Portal,
+        SourceChoice::Test | SourceChoice::File { .. } => false,
+    };
+    if asks {
+        return Err(SourceError::NoPreview);
+    }
     let source = open(choice, Quality::Native).await?;
     let mut arguments = source.input();
     let rest = ["-frames:v", "1", "-vf", "scale=480:-2", "-c:v", "mjpeg", "-q:v", "5", "-f", "image2pipe", "pipe:1"];

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use x11rb::connection::Connection as _;
+
 use super::{Source, SourceError, Stamps};
 use crate::{ffmpeg::encoder::scale, options::Quality};
 
@@ -12,14 +14,32 @@ const STILL_FRAMES_PER_SECOND: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct X11Screen {
     display: String,
+    size: (u32, u32),
     quality: Quality,
 }
 
 impl X11Screen {
-    pub(crate) fn open(quality: Quality) -> Result<Self, SourceError> {
+    /// Asks the display for its size, which also tells whether it lets us in.
+    pub(crate) async fn open(quality: Quality) -> Result<Self, SourceError> {
         let display = std::env::var("DISPLAY").ok().filter(|display| !display.is_empty());
-        Ok(Self { display: display.ok_or(SourceError::NoDisplay)?, quality })
+        let display = display.ok_or(SourceError::NoDisplay)?;
+        let asked = display.clone();
+        let size =
+            tokio::task::spawn_blocking(move || size(&asked)).await.unwrap_or_else(|error| Err(error.to_string()));
+        let size = size.map_err(|reason| SourceError::DisplayRefused { display: display.clone(), reason })?;
+        Ok(Self { display, size, quality })
     }
+
+    /// Width and height in pixels.
+    pub(crate) const fn size(&self) -> (u32, u32) {
+        self.size
+    }
+}
+
+fn size(display: &str) -> Result<(u32, u32), String> {
+    let (connection, screen) = x11rb::connect(Some(display)).map_err(|error| error.to_string())?;
+    let root = connection.setup().roots.get(screen).ok_or("it has no screen")?;
+    Ok((root.width_in_pixels.into(), root.height_in_pixels.into()))
 }
 
 impl Source for X11Screen {
