@@ -10,7 +10,7 @@ const readingMs = (stage: Stage) => (stage.quick ? READING_QUICK_MS : READING_MS
 
 async function pageToPage(stage: Stage, sound: boolean): Promise<void> {
   const system = await stage.system();
-  const publisher = await stage.goLive(system, { title: "Page to page", sound });
+  const publisher = await stage.livePage(system, { title: "Page to page", sound });
   const link = await publisher.goLive();
   const { page } = await stage.page();
   await stage.measure(async () => {

@@ -14,6 +14,7 @@ import { clockPage } from "../src/wall_clock.ts";
 import { ownChildren } from "./cpu.ts";
 import type { Figure, Finding } from "./figure.ts";
 import { withSurroundings } from "./machine.ts";
+import { TONE } from "./pages.ts";
 
 export const run = promisify(execFile);
 
@@ -25,18 +26,18 @@ export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(r
 /** Runs in every page: what the TypeScript runner adds to functions that are sent into pages. */
 export const PAGE_PRELUDE = "globalThis.__name = (named) => named;";
 
-const TONE = `<script>
-const sound = new AudioContext(); const tone = sound.createOscillator(); const level = sound.createGain();
-tone.frequency.value = 440; level.gain.value = 0.2; tone.connect(level).connect(sound.destination); tone.start();
-</script>`;
-
-const STILL_PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>A still page</title>
-<style>body{margin:48px;font:22px/1.5 serif;columns:2;background:#fff}</style>
-<body>${"A screen on which nothing moves is what most screens show most of the time. ".repeat(40)}`;
-
 export interface BrowserOf {
   browser: Browser;
   pid: number;
+}
+
+export interface LivePage {
+  clockTab: Page;
+  page: Page;
+  /** The browser's process. */
+  pid: number;
+  /** Goes live; gives the link for viewers. */
+  goLive: () => Promise<string>;
 }
 
 export class Stage {
@@ -116,11 +117,8 @@ export class Stage {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   }
 
-  /** Goes live from `/live` with a tab that shows the clock (and plays a tone). */
-  async goLive(
-    system: System,
-    o: { title: string; sound: boolean },
-  ): Promise<{ clockTab: Page; page: Page; link: string; pid: number; goLive: () => Promise<string> }> {
+  /** Opens `/live` beside a tab that shows the clock (and plays a tone), which is what it will share. */
+  async livePage(system: System, o: { title: string; sound: boolean }): Promise<LivePage> {
     const clock = await this.serve(clockPage(CLOCK_TITLE) + (o.sound ? TONE : ""));
     const { page: clockTab, pid } = await this.page();
     await clockTab.goto(clock);
@@ -134,20 +132,16 @@ export class Stage {
       await page.getByTestId("state").filter({ hasText: /live/i }).first().waitFor({ timeout: 30_000 });
       return await page.getByTestId("watch-link").inputValue();
     };
-    return { clockTab, page, link: "", pid, goLive };
+    return { clockTab, page, pid, goLive };
   }
 
   /** An X screen filled by a Chromium that paints the clock. */
   async clockScreen(): Promise<Display> {
-    return await this.#kiosk(clockPage(CLOCK_TITLE));
+    return await this.screenWith(clockPage(CLOCK_TITLE));
   }
 
-  /** An X screen filled by a page of text on which nothing moves. */
-  async stillScreen(): Promise<Display> {
-    return await this.#kiosk(STILL_PAGE);
-  }
-
-  async #kiosk(html: string): Promise<Display> {
+  /** An X screen filled by a page. */
+  async screenWith(html: string): Promise<Display> {
     const display = await this.display();
     await this.kioskOn(display, html);
     return display;
