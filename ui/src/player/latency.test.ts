@@ -158,6 +158,20 @@ describe("WebKit", () => {
     expect(play({ engine: "webkit", seconds: 20, lead: 0.5, delay: steady }).jumps).toEqual([]);
   });
 
+  it("sheds the lead of a cold start by one seek, and none in the half minute after it", () => {
+    const control = new LatencyControl("webkit");
+    expect(control.begin(0, 0, 1).kind).toBe("play");
+    const seeks: number[] = [];
+    for (let i = 0; i < 250; i++) {
+      const now = i / 10;
+      control.arrived(now, 1, false, now);
+      const playhead = { now, position: now - 0.4, edge: now, edgeStart: 0, moving: true };
+      if (control.tick(playhead).kind === "jump") seeks.push(now);
+    }
+    expect(seeks.length).toBe(1);
+    expect(seeks[0]).toBeGreaterThan(2);
+  });
+
   it("seeks once when it is far behind, and not again within four seconds", () => {
     const end = play({ engine: "webkit", seconds: 20, lead: 3, delay: steady });
     expect(end.jumps.length).toBe(1);

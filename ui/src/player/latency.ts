@@ -58,8 +58,12 @@ const JUMP_S_MIN = 0.1;
 /** A seek freezes WebKit for a quarter of a second. */
 const WEBKIT_JUMP_EXCESS_S = 0.7;
 const WEBKIT_JUMP_PAUSE_S = 4;
-/** After a seek WebKit must find this much ahead. */
-const WEBKIT_LANDING_S = 0.15;
+/** Ahead at the start and after a seek: WebKit takes a tenth of a second or more to begin, which adds itself to the lead. */
+const WEBKIT_LANDING_S = 0.04;
+/** Starting cold takes WebKit long, and it keeps the lead that this makes: one more seek, once it is warm, is worth it. */
+const WEBKIT_SETTLE_EXCESS_S = 0.15;
+const WEBKIT_SETTLE_AFTER_S = 2;
+const WEBKIT_SETTLE_PAUSE_S = 30;
 const HOLD_S_MAX = 0.5;
 const HOLD_PAUSE_S = 2;
 /** After this long without a chunk there is nothing to hold the playhead against. */
@@ -74,6 +78,8 @@ export class LatencyControl {
   #rate = 1;
   #steering = false;
   #jumpedAt = Number.NEGATIVE_INFINITY;
+  #beganAt = Number.POSITIVE_INFINITY;
+  #settledAt = Number.NEGATIVE_INFINITY;
   #heldAt = Number.NEGATIVE_INFINITY;
   #stalls = 0;
   #stallsAt = 0;
@@ -109,8 +115,9 @@ export class LatencyControl {
   /** Whether and where to begin, given that everything between `edgeStart` and `edge` is there. */
   begin(now: number, edgeStart: number, edge: number): Decision {
     if (this.engine !== "webkit") return { kind: "play", at: Math.max(edgeStart, edge) };
-    const lead = this.margin(now);
-    return edge - edgeStart >= lead ? { kind: "play", at: edge - lead } : NOTHING;
+    if (edge - edgeStart < WEBKIT_LANDING_S) return NOTHING;
+    this.#beganAt = now;
+    return { kind: "play", at: edge - WEBKIT_LANDING_S };
   }
 
   tick(playhead: Playhead): Decision {
@@ -165,6 +172,11 @@ export class LatencyControl {
   #hold(playhead: Playhead, slack: number, excess: number): Decision {
     const { now, moving } = playhead;
     if (excess > WEBKIT_JUMP_EXCESS_S) return this.#jump(now, this.#landing(playhead), WEBKIT_JUMP_PAUSE_S);
+    const warm = now - this.#beganAt > WEBKIT_SETTLE_AFTER_S && now - this.#settledAt > WEBKIT_SETTLE_PAUSE_S;
+    if (warm && moving && excess > WEBKIT_SETTLE_EXCESS_S) {
+      this.#settledAt = now;
+      return this.#jump(now, this.#landing(playhead), WEBKIT_JUMP_PAUSE_S);
+    }
     if (slack >= 0 || !moving || now - this.#heldAt < HOLD_PAUSE_S) return NOTHING;
     this.#heldAt = now;
     return { kind: "hold", ms: Math.round(Math.min(HOLD_S_MAX, -excess) * 1000) };
@@ -179,7 +191,7 @@ export class LatencyControl {
   /** Where a jump should land to have the wanted slack. */
   #landing({ now, edge, edgeStart }: Playhead): number {
     const ready = this.#slack(now, 0) ?? edge;
-    const lead = this.engine === "webkit" ? Math.max(WEBKIT_LANDING_S, this.margin(now)) : this.margin(now);
+    const lead = this.engine === "webkit" ? WEBKIT_LANDING_S : this.margin(now);
     return Math.max(edgeStart, Math.min(edge, ready - lead));
   }
 

@@ -12,6 +12,8 @@ import { TrackFeed } from "./track_feed";
 const TICK_MS = 100;
 /** Longer without a tick means that the page slept: what arrives next is a backlog. */
 const SLEPT_MS = 1500;
+/** A tick this late means that the page was busy for a moment. */
+const BUSY_MS = 220;
 /** A backlog is over after this long without a chunk, or with a chunk this fresh, or in any case after the last. */
 const QUIET_MS = 15;
 const FRESH_MS = 120;
@@ -278,9 +280,9 @@ export class Playback {
   #tick(): void {
     const now = performance.now();
     const slept = now - this.#tickedAt > SLEPT_MS;
+    if (this.#buffer) this.#fillSilence(now);
     this.#tickedAt = now;
     if (this.signal.aborted || !this.#buffer) return;
-    this.#fillSilence(now);
     const edge = this.edge;
     if (edge === null) return;
     this.#buffer.trim(this.video.currentTime, edge);
@@ -329,6 +331,8 @@ export class Playback {
   /** A MediaSource plays only what all its tracks have; silence stands in for sound that does not come. */
   #fillSilence(now: number): void {
     const picture = this.#picture();
+    // A page that was busy has sound waiting that it has not read yet.
+    if (now - this.#tickedAt > BUSY_MS) return;
     const quiet = now - this.#soundAt;
     if (picture?.edge == null || picture.start === null || quiet < SOUND_LATE_MS) return;
     const position = this.#phase === "running" ? this.video.currentTime : picture.edge;

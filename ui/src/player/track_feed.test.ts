@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { MediaHeader } from "../protocol/media_message";
-import { PICTURE, SOUND } from "./fixtures/boxes";
+import { indexOfType, PICTURE, SOUND } from "./fixtures/boxes";
 import { readChunkTimes } from "./fmp4";
 import { TrackFeed } from "./track_feed";
 
@@ -24,6 +24,14 @@ const header = (n: number, key = n === 0, capturedAtUs = 1_000_000 + n * 33_333)
   capturedAtUs,
 });
 const chunk = (n: number, of = PICTURE) => (of.chunks[n] as Uint8Array).slice();
+
+/** The first picture, `seconds` further on. */
+function later(seconds: number) {
+  const bytes = chunk(0);
+  const at = indexOfType(bytes, "tfdt");
+  new DataView(bytes.buffer).setUint32(at + 12, seconds * 15360);
+  return bytes;
+}
 
 function pictureFeed() {
   const feed = new TrackFeed(info("video"), true);
@@ -66,11 +74,18 @@ it("takes no chunk twice when a new relay repeats the segment, and goes on with 
 
 it("notices a broadcaster that started its timeline anew", () => {
   const feed = pictureFeed();
-  feed.take(header(0), chunk(0));
-  feed.edge = 60;
+  feed.take(header(0), later(60));
   expect(feed.take(header(0, true, 90_000_000), chunk(0))).toEqual({ kind: "restarted" });
   feed.restart();
   expect(feed.take(header(0, true, 90_000_000), chunk(0)).kind).toBe("chunk");
+});
+
+it("takes late sound that silence already covers for what it is, not for a new timeline", () => {
+  const feed = new TrackFeed(info("sound"), true);
+  feed.takeInit(SOUND.init);
+  feed.take(header(0), chunk(0, SOUND));
+  feed.edge = 5;
+  expect(feed.take(header(1, true, 9_000_000), chunk(1, SOUND))).toEqual({ kind: "ignored" });
 });
 
 it("knows when the frame on the screen was captured", () => {

@@ -35,6 +35,8 @@ export class TrackFeed {
   #segment: Uint8Array[] = [];
   #segmentBytes = 0;
   #capturedAtUs = -1;
+  /** The edge without silence that stands in for sound. */
+  #arrivedEdge = 0;
   #needsKey = true;
   #captures: { time: number; capturedAtMs: number }[] = [];
 
@@ -73,7 +75,7 @@ export class TrackFeed {
     const edge = (this.sound ? times.endTime : times.lastTime) / this.facts.timescale;
     if (this.edge !== null && edge <= this.edge) {
       // Seen before, or covered by silence that stood in for it; unless it was captured later than what is there.
-      const later = header.capturedAtUs > this.#capturedAtUs + LATER_US && edge < this.edge - BACK_S;
+      const later = header.capturedAtUs > this.#capturedAtUs + LATER_US && edge < this.#arrivedEdge - BACK_S;
       return later ? { kind: "restarted" } : IGNORED;
     }
 
@@ -84,6 +86,7 @@ export class TrackFeed {
     this.#keep(header.key, bytes);
     this.start ??= time;
     this.edge = edge;
+    this.#arrivedEdge = edge;
     this.#captures.push({ time, capturedAtMs: header.capturedAtUs / 1000 });
     if (this.#captures.length > CAPTURES_MAX) this.#captures.shift();
     return { kind: "chunk", bytes, time, edge };
@@ -109,6 +112,7 @@ export class TrackFeed {
   restart(): void {
     this.waitForKey();
     this.#capturedAtUs = -1;
+    this.#arrivedEdge = 0;
     this.edge = null;
     this.start = null;
     this.#captures = [];
