@@ -20,6 +20,7 @@ async fn main() -> ExitCode {
 
 async fn start(config: Config) -> Result<()> {
     telemetry::init(config.log_format)?;
+    service::listener::raise_open_files_limit();
     let life = Lifecycle::new();
     let directory = Directory::bind(config).await?;
     life.stop_on_signals()?;

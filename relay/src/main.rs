@@ -21,6 +21,7 @@ async fn main() -> ExitCode {
 async fn start(flags: Flags) -> Result<()> {
     telemetry::init(flags.log_format)?;
     let config = Config::try_from(flags)?;
+    service::listener::raise_open_files_limit();
     let life = Lifecycle::new();
     let relay = Relay::bind(config).await?;
     life.stop_on_signals()?;

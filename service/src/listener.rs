@@ -1,4 +1,4 @@
-//! Opening a TCP listener, with a sentence for an operator when it can't be.
+//! Opening a TCP listener, with a sentence for an operator when it can't be, and room for its connections.
 
 use std::net::SocketAddr;
 
@@ -30,9 +30,26 @@ pub fn local_addr(listener: &TcpListener) -> Result<SocketAddr> {
     listener.local_addr().context("the system does not tell the listener's address")
 }
 
+/// Raises the soft limit of open files to the hard one: a connection is a file, and 1024, a common soft limit, is fewer than a
+/// server serves. A limit that stays low is logged and lived with.
+pub fn raise_open_files_limit() {
+    #[cfg(unix)]
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files can't be raised, so fewer connections may be served than asked for");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn open_files_limit_is_as_high_as_it_may_be() {
+        raise_open_files_limit();
+        let (soft, hard) = rlimit::Resource::NOFILE.get().unwrap();
+        assert_eq!(soft, hard);
+    }
 
     #[tokio::test]
     async fn taken_port_is_a_sentence_that_names_the_flag() {
