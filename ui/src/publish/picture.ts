@@ -81,8 +81,10 @@ export class Picture {
 
   /** Time passes; several times a second. */
   tick(): void {
-    const quietMs = performance.now() - this.#lastAtMs;
-    const due = quietMs >= REPEAT_MS || (this.#keyWanted && quietMs >= WANTED_MS);
+    const now = performance.now();
+    const quietMs = now - this.#lastAtMs;
+    const keyDue = this.#keyWanted || now - this.#lastKeyMs >= KEY_FRAME_MS - WANTED_MS;
+    const due = quietMs >= REPEAT_MS || (keyDue && quietMs >= WANTED_MS);
     if (this.#last && due) this.#encode(this.#last);
   }
 
@@ -155,7 +157,7 @@ export class Picture {
     // Stamped by arrival: the clocks of captured pictures and captured sound have different origins.
     const now = performance.now();
     const timestamp = Math.max(Math.round((now - this.#options.originMs) * 1000), this.#lastTimeUs + 1);
-    const keyFrame = this.#keyWanted || now - this.#lastKeyMs >= KEY_FRAME_MS;
+    const keyFrame = this.#keyWanted || now - this.#lastKeyMs >= KEY_FRAME_MS - WANTED_MS;
     const stamped = new VideoFrame(frame, { timestamp });
     encoder.encode(stamped, { keyFrame });
     stamped.close();

@@ -10,5 +10,5 @@ it("says in words that there is no relay, and the way out", () => {
 
 it("passes on what other failures say", () => {
   expect(goLiveFailure(new Error("No display."))).toBe("No display.");
-  expect(goLiveFailure(new ApiFailure("internal", "it broke"))).toContain("it broke");
+  expect(goLiveFailure(new ApiFailure("internal", "it broke"))).toBe("It broke.");
 });

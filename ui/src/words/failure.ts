@@ -12,8 +12,14 @@ export function goLiveFailure(error: unknown): string {
     case "unreachable":
       return "The directory can't be reached. Check your connection, or ask whoever runs this server.";
     case "invalid_title":
-      return `The directory did not take the title: ${error.message}`;
+      return `The directory did not take the title: ${error.message}.`.replace("..", ".");
     default:
-      return `The directory said no: ${error.message}`;
+      return sentence(error.message);
   }
+}
+
+/** Programs begin their messages small and end them without a full stop. */
+function sentence(message: string): string {
+  const whole = message.charAt(0).toUpperCase() + message.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
