@@ -1,7 +1,9 @@
 // A screen, a session bus and a sound server of a test's own, all private to it and ended with it.
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { Program } from "./process.ts";
 
 export class Display {
@@ -74,10 +76,19 @@ export class Display {
     }
   }
 
+  /** What the screen shows: three bytes (red, green, blue) a pixel. */
+  async pixels(): Promise<Buffer> {
+    const command = ["-display", this.env.DISPLAY, "-window", "root", "-depth", "8", "rgb:-"];
+    const { stdout } = await promisify(execFile)("import", command, {
+      encoding: "buffer",
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    return stdout;
+  }
+
   /** Keeps what the screen shows as a PNG. */
   async screenshot(path: string): Promise<void> {
     await this.#succeeds("import", ["-window", "root", path]);
-    await (await open(path)).close();
   }
 
   async stop(): Promise<void> {

@@ -19,7 +19,19 @@ test("what a relay sends is, put together, an MP4 that ffmpeg decodes without a 
     const file = join(folder, "picture.mp4");
     const chunks = viewer.chunks(1);
     await writeFile(file, viewer.file(1));
-    const decoded = await run("ffmpeg", ["-v", "warning", "-i", file, "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "null", "-"]);
+    const decoded = await run("ffmpeg", [
+      "-v",
+      "warning",
+      "-i",
+      file,
+      "-fps_mode",
+      "passthrough",
+      "-enc_time_base",
+      "-1",
+      "-f",
+      "null",
+      "-",
+    ]);
     expect(decoded.stderr).toBe("");
     const entries = "stream=codec_name,width,height,nb_read_frames";
     const probed = await run("ffprobe", [

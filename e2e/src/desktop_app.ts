@@ -1,0 +1,139 @@
+// The desktop app, started and driven through tauri-driver on a screen of its own.
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { Builder, Capabilities, type WebDriver } from "selenium-webdriver";
+import { SCREEN } from "./chromium.ts";
+import type { Display } from "./display.ts";
+import { BINARIES, freePort } from "./system.ts";
+import { type Reading, readClock } from "./wall_clock.ts";
+
+/** Runs before what is sent into a page: what the TypeScript runner adds to functions. */
+const PAGE_PRELUDE = "globalThis.__name = (named) => named;";
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Where the clean-up of what was started is left, last first. */
+export interface Endings {
+  atEnd(ending: () => Promise<void> | void): void;
+}
+
+const TAURI_DRIVER = process.env.TAURI_DRIVER ?? resolve(import.meta.dirname, "../../.build/tools/bin/tauri-driver");
+const STEP_TIME_MAX_MS = 30_000;
+
+export class DesktopApp {
+  readonly #driver: WebDriver;
+
+  private constructor(driver: WebDriver) {
+    this.#driver = driver;
+  }
+
+  static async start(endings: Endings, display: Display, directoryUrl: string): Promise<DesktopApp> {
+    const application = join(BINARIES, "dead-streaming");
+    for (const [path, how] of [
+      [application, "build it with `cargo build --release -p dead-streaming`"],
+      [TAURI_DRIVER, "`make bench` installs it"],
+    ] as const) {
+      if (!existsSync(path)) throw new Error(`${path} is not there; ${how}`);
+    }
+    // Two apps at once must not share their settings.
+    const home = await mkdtemp(join(tmpdir(), "dead-streaming-app-"));
+    endings.atEnd(() => rm(home, { recursive: true, force: true, maxRetries: 3 }));
+    const folders: Record<string, string> = { HOME: home };
+    for (const kind of ["CONFIG", "DATA", "CACHE"]) {
+      const folder = join(home, kind.toLowerCase());
+      await mkdir(folder);
+      folders[`XDG_${kind}_HOME`] = folder;
+    }
+    const [port, nativePort] = [await freePort(), await freePort()];
+    const driverProgram = display.run(
+      "tauri-driver",
+      TAURI_DRIVER,
+      ["--port", `${port}`, "--native-port", `${nativePort}`],
+      {
+        ...folders,
+        DEAD_STREAMING_DIRECTORY: directoryUrl,
+      },
+    );
+    endings.atEnd(async () => void (await driverProgram.end()));
+    const server = `http://127.0.0.1:${port}`;
+    await until(async () => (await fetch(`${server}/status`).catch(() => null))?.ok ?? false, "tauri-driver answers");
+    const capabilities = new Capabilities({ browserName: "wry", "tauri:options": { application } });
+    const driver = await new Builder().withCapabilities(capabilities).usingServer(server).build();
+    // Ends the app; a broadcast that still runs ends with it.
+    endings.atEnd(async () => await driver.quit());
+    await driver.manage().setTimeouts({ script: 10 * 60_000 });
+    return new DesktopApp(driver);
+  }
+
+  /** Goes live with the screen that the app is on; gives the link. */
+  async goLive(title: string): Promise<string> {
+    await this.#click('a[href="/live"]');
+    await this.#click("[data-testid=source-screen]");
+    await this.#click("[data-testid=sound-none]");
+    await this.#script(
+      `const field = document.querySelector("[data-testid=title]");
+       field.value = arguments[0]; field.dispatchEvent(new Event("input", { bubbles: true }));`,
+      title,
+    );
+    await this.#click("[data-testid=go-live]");
+    await this.#waitFor("[data-testid=state][data-state=live]");
+    return await this.#script(`return document.querySelector("[data-testid=watch-link]").value;`);
+  }
+
+  /** Ends the broadcast, and waits until the app says so. */
+  async stop(): Promise<void> {
+    await this.#click("[data-testid=stop]");
+    if (await this.#script<boolean>(`return document.querySelector("[data-testid=confirm-stop]") !== null;`)) {
+      await this.#click("[data-testid=confirm-stop]");
+    }
+    await this.#waitFor("[data-testid=over], [data-testid=go-live]");
+  }
+
+  /** Opens the first stream of the list and waits until it plays. */
+  async watchFirst(): Promise<void> {
+    await this.#click("[data-testid=stream-card]");
+    await this.#waitFor('live-player[data-state="playing"]');
+  }
+
+  /** Reads the clock out of what the app's player shows. */
+  async clock(durationMs: number): Promise<Reading> {
+    const script = `${PAGE_PRELUDE}
+      const done = arguments[arguments.length - 1];
+      (${readClock.toString()})(arguments[0]).then(done, (error) => done({ failure: String(error) }));`;
+    const options = { durationMs, screenWidth: SCREEN.width };
+    const reading = await this.#driver.executeAsyncScript<Reading & { failure?: string }>(script, options);
+    if (reading.failure) throw new Error(reading.failure);
+    return reading;
+  }
+
+  /** Clicks from within the page: it may lie behind another window. */
+  async #click(selector: string): Promise<void> {
+    await this.#waitFor(selector);
+    await this.#script(`document.querySelector(arguments[0]).click();`, selector);
+  }
+
+  async #waitFor(selector: string): Promise<void> {
+    const there = `return document.querySelector(arguments[0]) !== null && !document.querySelector(arguments[0]).disabled;`;
+    await until(
+      async () => await this.#script<boolean>(there, selector),
+      `${selector} is in the app`,
+      async () => {
+        return await this.#script<string>("return document.body.innerText;");
+      },
+    );
+  }
+
+  async #script<T>(script: string, ...args: unknown[]): Promise<T> {
+    return await this.#driver.executeScript<T>(script, ...args);
+  }
+}
+
+async function until(done: () => Promise<boolean>, what: string, seen?: () => Promise<string>): Promise<void> {
+  const deadline = Date.now() + STEP_TIME_MAX_MS;
+  while (!(await done())) {
+    if (Date.now() > deadline) throw new Error(`not within ${STEP_TIME_MAX_MS} ms: ${what}; seen: ${await seen?.()}`);
+    await sleep(100);
+  }
+}
