@@ -1,9 +1,10 @@
 // What failed, in words, with the way out.
 import { ApiFailure } from "../protocol/api_failure";
+import { sentence, sentenceOfError } from "./sentence";
 
 /** Why a stream could not be started. */
 export function goLiveFailure(error: unknown): string {
-  if (!(error instanceof ApiFailure)) return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ApiFailure)) return sentenceOfError(error);
   switch (error.code) {
     case "no_relay":
       return "There is no relay that could carry your stream right now. Whoever runs this server has to start one; then try again.";
@@ -12,14 +13,8 @@ export function goLiveFailure(error: unknown): string {
     case "unreachable":
       return "The directory can't be reached. Check your connection, or ask whoever runs this server.";
     case "invalid_title":
-      return `The directory did not take the title: ${error.message}.`.replace("..", ".");
+      return sentence(`the directory did not take the title: ${error.message}`);
     default:
       return sentence(error.message);
   }
-}
-
-/** Programs begin their messages small and end them without a full stop. */
-function sentence(message: string): string {
-  const whole = message.charAt(0).toUpperCase() + message.slice(1);
-  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
