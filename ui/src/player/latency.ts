@@ -33,10 +33,11 @@ export interface Playhead {
 const MARGIN_S = { picture: 0.04, sound: 0.12 };
 /** WebKit's shortest lead that plays without a stall. */
 const WEBKIT_MARGIN_S = { picture: 0.07, sound: 0.12 };
-/** What each stall adds to the margin, the most that stalls add, and how fast it is given back. */
-const STALL_STEP_S = 0.03;
+/** What each stall adds to the margin, the most that stalls add, and how fast it is given back. With sound a stall costs half
+ * a second, so one is enough to stay further back for a minute. */
+const STALL_STEP_S = { picture: 0.03, sound: 0.06 };
 const STALLS_S_MAX = 0.4;
-const STALLS_FORGOTTEN_PER_S = 0.002;
+const STALLS_FORGOTTEN_PER_S = 0.001;
 
 /** Rates that nobody hears or sees; sound is stretched, so it gets less. */
 const RATE_MIN = 0.95;
@@ -100,7 +101,8 @@ export class LatencyControl {
 
   /** The picture stopped for want of data. */
   ranDry(now: number): void {
-    this.#stalls = Math.min(STALLS_S_MAX, this.#penalty(now) + STALL_STEP_S);
+    const step = this.#hasSound() ? STALL_STEP_S.sound : STALL_STEP_S.picture;
+    this.#stalls = Math.min(STALLS_S_MAX, this.#penalty(now) + step);
     this.#stallsAt = now;
   }
 

@@ -98,12 +98,14 @@ button:focus-visible, input:focus-visible { outline: 0.1875rem solid var(--playe
   position: absolute; top: 0.75rem; left: 0.75rem; display: flex; align-items: center; gap: 0.5rem; min-height: 2.75rem; padding: 0 1rem 0 0.75rem;
   border-radius: 2rem; background: rgb(8 9 12 / 0.82); font-weight: 650; box-shadow: 0 0.25rem 1rem rgb(0 0 0 / 0.35);
 }
+.veil[data-shape="veil"] ~ .unmute { display: none; }
 .unmute:hover { background: rgb(32 34 42 / 0.92); }
 
 @container (max-width: 46rem) { .facts .picture { display: none; } }
 @container (max-width: 30rem) {
   .bar { gap: 0; padding: 2rem 0.25rem 0.25rem; }
   .facts { display: none; }
+  .veil[data-shape="pill"] ~ .unmute { top: 3.25rem; }
   .volume:hover input, .volume:focus-within input { width: 3.5rem; }
   .veil { gap: 0.5rem; padding: 0.75rem 0.875rem 2.75rem; }
   .veil .detail { font-size: 0.8125rem; }

@@ -32,7 +32,7 @@ export function wordsFor(state: PlayerState, pictureSeen: boolean): Words {
     case "waiting_for_media":
       return { ...NOTHING, shape: "veil", title: "Waiting for the picture…", busy: true };
     case "paused":
-      return { ...NOTHING, shape: "veil", title: "Paused", detail: "It goes on live.", action: "play" };
+      return { ...NOTHING, shape: "veil", title: "Paused", detail: "Press play to go on live.", action: "play" };
     case "stalled":
       return { ...NOTHING, shape: "pill", title: "Catching up…", busy: true };
     case "reconnecting": {
