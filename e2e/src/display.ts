@@ -6,14 +6,25 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Program } from "./process.ts";
 
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const KIOSK_TIME_MAX_MS = 30_000;
+
+interface Size {
+  width: number;
+  height: number;
+}
+
 export class Display {
   readonly #programs: Program[] = [];
   readonly #folder: string;
   /** What programs need to show themselves on this screen and to speak on this bus. */
   readonly env: { DISPLAY: string; XDG_RUNTIME_DIR: string; DBUS_SESSION_BUS_ADDRESS: string; [name: string]: string };
 
-  private constructor(folder: string) {
+  readonly #size: Size;
+
+  private constructor(folder: string, size: Size) {
     this.#folder = folder;
+    this.#size = size;
     this.env = {
       DISPLAY: "",
       XDG_RUNTIME_DIR: folder,
@@ -23,9 +34,9 @@ export class Display {
     };
   }
 
-  static async start(size = { width: 1280, height: 720 }): Promise<Display> {
+  static async start(size: Size = { width: 1280, height: 720 }): Promise<Display> {
     // mkdtemp makes it 0700, as XDG_RUNTIME_DIR has to be.
-    const display = new Display(await mkdtemp(join(tmpdir(), "dead-streaming-display-")));
+    const display = new Display(await mkdtemp(join(tmpdir(), "dead-streaming-display-")), size);
     try {
       const screen = `${size.width}x${size.height}x24`;
       // -displayfd 1: the server takes a free number and prints it.
@@ -73,6 +84,27 @@ export class Display {
       if ((await program.end()).code === 0) return;
       if (Date.now() > deadline) throw new Error(`${command} ${args.join(" ")} does not succeed:\n${program.output}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  /** Fills the screen with a page, and waits until something is painted. */
+  async kiosk(url: string): Promise<void> {
+    const flags = [
+      ...["--kiosk", "--no-sandbox", "--disable-gpu", "--no-first-run", "--noerrdialogs", "--password-store=basic"],
+      ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+      ...[
+        "--disable-backgrounding-occluded-windows",
+        "--disable-renderer-backgrounding",
+        "--force-device-scale-factor=1",
+      ],
+      ...["--window-position=0,0", `--window-size=${this.#size.width},${this.#size.height}`],
+      `--user-data-dir=${join(this.#folder, "kiosk")}`,
+    ];
+    const before = await this.pixels();
+    this.run("kiosk", CHROMIUM, [...flags, url]);
+    const deadline = Date.now() + KIOSK_TIME_MAX_MS;
+    while ((await this.pixels()).equals(before)) {
+      if (Date.now() > deadline) throw new Error("the screen does not change");
     }
   }
 

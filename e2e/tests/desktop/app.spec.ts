@@ -1,5 +1,5 @@
 // The desktop app in its window, on a screen without hardware: it goes live and it watches.
-import { launchChromium, SCREEN, serveClock } from "../../src/chromium.ts";
+import { SCREEN, serveClock } from "../../src/chromium.ts";
 import { DesktopApp } from "../../src/desktop_app.ts";
 import { Display } from "../../src/display.ts";
 import { test as base, clockOn, expect, plays } from "../../src/fixtures.ts";
@@ -29,11 +29,7 @@ const test = base.extend<Fixtures>({
     await use(async () => {
       const clock = await serveClock();
       endings.atEnd(() => clock.close());
-      const env = { ...(process.env as Record<string, string>), ...display.env };
-      const browser = await launchChromium({ headed: true, args: ["--kiosk", "--window-position=0,0"], env });
-      endings.atEnd(async () => await browser.close());
-      const page = await browser.newPage({ viewport: null });
-      await page.goto(clock.url);
+      await display.kiosk(clock.url);
     });
   },
 });

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { launchChromium, SCREEN, serveClock } from "../../src/chromium.ts";
+import { SCREEN, serveClock } from "../../src/chromium.ts";
 import { Display } from "../../src/display.ts";
 import { test as base, clockOn, expect, plays } from "../../src/fixtures.ts";
 import { below, runs } from "../../src/process_tree.ts";
@@ -18,11 +18,8 @@ const test = base.extend<{ display: Display }>({
   display: async ({}, use) => {
     const display = await Display.start(SCREEN);
     const clock = await serveClock();
-    const env = { ...(process.env as Record<string, string>), ...display.env };
-    const browser = await launchChromium({ headed: true, args: ["--kiosk", "--window-position=0,0"], env });
-    await (await browser.newPage({ viewport: null })).goto(clock.url);
+    await display.kiosk(clock.url);
     await use(display);
-    await browser.close();
     clock.close();
     await display.stop();
   },
