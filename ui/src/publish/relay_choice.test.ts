@@ -22,9 +22,9 @@ describe("relay choice", () => {
 
   it("goes through the relays, then asks the directory", () => {
     const choice = new RelayChoice(assignment("a", "b"));
-    choice.closed({ registered: false });
+    choice.closed({ worked: false });
     expect(asked(choice)).toBe("b");
-    choice.closed({ registered: false });
+    choice.closed({ worked: false });
     expect(asked(choice)).toBe("ask after b");
     choice.assigned(assignment("c"));
     expect(asked(choice)).toBe("c");
@@ -32,10 +32,10 @@ describe("relay choice", () => {
 
   it("tries the same relay again after a connection that worked", () => {
     const choice = new RelayChoice(assignment("a", "b"));
-    choice.registered();
-    choice.closed({ registered: true });
+    choice.worked();
+    choice.closed({ worked: true });
     expect(asked(choice)).toBe("a");
-    choice.closed({ registered: false });
+    choice.closed({ worked: false });
     expect(asked(choice)).toBe("b");
   });
 
@@ -52,21 +52,21 @@ describe("relay choice", () => {
   it("asks for a new ticket when the old one is of no use", () => {
     for (const code of ["ticket_expired", "stale_epoch", "publisher_present"] as const) {
       const choice = new RelayChoice(assignment("a", "b"));
-      choice.closed({ registered: false, code });
+      choice.closed({ worked: false, code });
       expect(asked(choice)).toBe("ask after a");
     }
   });
 
   it("goes on with the relays it knows while the directory is away", () => {
     const choice = new RelayChoice(assignment("a"));
-    choice.closed({ registered: false });
+    choice.closed({ worked: false });
     choice.refused("unreachable");
     expect(asked(choice)).toBe("a");
   });
 
   it("ends when somebody else has taken the stream over, or it is closed", () => {
     const taken = new RelayChoice(assignment("a"));
-    taken.closed({ registered: true, code: "superseded" });
+    taken.closed({ worked: true, code: "superseded" });
     expect(asked(taken)).toContain("somewhere else");
     const closed = new RelayChoice(assignment("a"));
     closed.refused("stream_not_found");

@@ -10,8 +10,8 @@ const WAIT_MS_MAX = 4000;
 
 /** How a connection ended. */
 export interface Outcome {
-  /** Whether the relay had taken the stream. */
-  registered: boolean;
+  /** Whether media had arrived over it. */
+  worked: boolean;
   /** What the relay said, if it did. */
   code?: ErrorCode;
 }
@@ -70,9 +70,9 @@ export class RelayChoice {
     }
     this.#failed = this.#assignment.relays[this.#next]?.name ?? this.#failed;
     // After a time that worked the same relay gets another try first: mostly it was the network.
-    this.#failures = outcome.registered ? 1 : this.#failures + 1;
+    this.#failures = outcome.worked ? 1 : this.#failures + 1;
     if (outcome.code && ASK_AGAIN.has(outcome.code)) this.#next = this.#assignment.relays.length;
-    else if (!outcome.registered) this.#next += 1;
+    else if (!outcome.worked) this.#next += 1;
   }
 
   /** The directory, or a relay that is about to leave, has named new relays. */
@@ -81,8 +81,8 @@ export class RelayChoice {
     this.#next = 0;
   }
 
-  /** A relay has taken the stream. */
-  registered(): void {
+  /** Media has arrived over the connection. */
+  worked(): void {
     this.#failures = 0;
   }
 

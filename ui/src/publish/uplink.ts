@@ -55,6 +55,8 @@ export class Uplink {
   #initsSent = new Set<number>();
   #socket: WebSocket | undefined;
   #registered = false;
+  /** Chunks have arrived over this connection. */
+  #worked = false;
   #ended = new AbortController();
 
   constructor(options: UplinkOptions) {
@@ -164,13 +166,14 @@ export class Uplink {
         over = true;
         clearTimeout(late);
         socket?.close();
-        const registered = this.#registered;
+        const worked = this.#worked;
         this.#socket = undefined;
         this.#registered = false;
+        this.#worked = false;
         this.relay = null;
         this.viewers = 0;
         if (moved) this.#choice.assigned(moved);
-        else this.#choice.closed(code ? { registered, code } : { registered });
+        else this.#choice.closed(code ? { worked, code } : { worked });
         resolve();
       };
       const late = setTimeout(() => {
@@ -213,7 +216,6 @@ export class Uplink {
       case "stream_registered":
         this.relay = message.relay;
         this.#registered = true;
-        this.#choice.registered();
         this.#gate.reconnected();
         this.#initsSent.clear();
         this.#bytesOfConnection = 0;
@@ -224,6 +226,10 @@ export class Uplink {
       case "received":
         this.live.received(message.chunks, now);
         this.#inFlight.confirmed(message.chunks);
+        if (message.chunks > 0 && !this.#worked) {
+          this.#worked = true;
+          this.#choice.worked();
+        }
         this.bytesReceived += Math.max(0, message.bytes - this.#bytesOfConnection);
         this.#bytesOfConnection = message.bytes;
         break;

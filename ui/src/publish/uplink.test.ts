@@ -1,0 +1,217 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Assignment } from "../protocol/generated/Assignment";
+import type { ToBroadcaster } from "../protocol/generated/ToBroadcaster";
+import { Uplink } from "./uplink";
+
+const OPEN = 1;
+
+/** A relay as the uplink sees it. */
+class Socket {
+  binaryType = "";
+  readyState = 0;
+  bufferedAmount = 0;
+  sent: (string | Uint8Array)[] = [];
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+
+  constructor(readonly url: string) {}
+
+  send(data: string | Uint8Array) {
+    this.sent.push(data);
+  }
+  close() {
+    this.readyState = 3;
+    this.onclose?.();
+  }
+  open() {
+    this.readyState = OPEN;
+    this.onopen?.();
+  }
+  say(message: ToBroadcaster) {
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+  takeOver() {
+    this.open();
+    this.say({ type: "stream_registered", stream: "s", relay: this.url });
+  }
+  get media(): number[] {
+    return this.sent.flatMap((data) => (typeof data === "string" ? [] : [data[0] ?? -1]));
+  }
+}
+
+const assignment = (...names: string[]): Assignment => ({
+  relays: names.map((name) => ({ name, url: name })),
+  ticket: "t",
+  epoch: 1,
+});
+const bytes = (value: number) => Uint8Array.of(value);
+const KEY = { track: 1, key: true };
+const DELTA = { track: 1, key: false };
+const INIT = 100;
+
+let sockets: Socket[];
+let keyFramesWanted: number;
+let ends: string[];
+let asked: (string | null)[];
+
+function uplink(): Uplink {
+  const made = new Uplink({
+    assignment: assignment("a", "b"),
+    reassign: async (failed) => {
+      asked.push(failed);
+      return assignment("c");
+    },
+    openSocket: (url) => {
+      const socket = new Socket(url);
+      sockets.push(socket);
+      return socket as unknown as WebSocket;
+    },
+    tracks: () => [],
+    now: () => Date.now(),
+    onKeyFrameWanted: () => {
+      keyFramesWanted += 1;
+    },
+    onChange: () => {},
+    onEnd: (reason) => ends.push(reason),
+  });
+  made.sendInit(1, bytes(INIT));
+  return made;
+}
+const newest = () => sockets.at(-1) as Socket;
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+beforeEach(() => {
+  sockets = [];
+  ends = [];
+  asked = [];
+  keyFramesWanted = 0;
+  vi.useFakeTimers();
+  vi.stubGlobal("WebSocket", { OPEN });
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe("uplink", () => {
+  it("says hello, waits for the relay, and begins with init and key frame", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().open();
+    expect(JSON.parse(String(newest().sent[0]))).toMatchObject({
+      type: "register_new_stream",
+      protocol: 1,
+      ticket: "t",
+    });
+    up.sendChunk(KEY, bytes(1));
+    expect(newest().media).toEqual([]);
+    newest().say({ type: "stream_registered", stream: "s", relay: "a" });
+    expect(keyFramesWanted).toBe(1);
+    up.sendChunk(DELTA, bytes(2));
+    up.sendChunk(KEY, bytes(3));
+    up.sendChunk(DELTA, bytes(4));
+    expect(newest().media).toEqual([INIT, 3, 4]);
+  });
+
+  it("sends a new init segment before the next chunk", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.sendChunk(KEY, bytes(1));
+    up.sendInit(1, bytes(INIT + 1));
+    up.sendChunk(KEY, bytes(2));
+    expect(newest().media).toEqual([INIT, 1, INIT + 1, 2]);
+  });
+
+  it("comes back to the same relay with a key frame when the connection breaks", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.sendChunk(KEY, bytes(1));
+    newest().say({ type: "received", chunks: 1, bytes: 1 });
+    newest().close();
+    await pass(400);
+    expect(sockets.map((socket) => socket.url)).toEqual(["a", "a"]);
+    newest().takeOver();
+    expect(keyFramesWanted).toBe(2);
+    up.sendChunk(DELTA, bytes(2));
+    up.sendChunk(KEY, bytes(3));
+    expect(newest().media).toEqual([INIT, 3]);
+  });
+
+  it("tries another relay when one takes the stream but never any media", async () => {
+    uplink();
+    await pass(0);
+    newest().takeOver();
+    newest().close();
+    await pass(400);
+    expect(sockets.map((socket) => socket.url)).toEqual(["a", "b"]);
+  });
+
+  it("asks the directory when none of its relays answers", async () => {
+    uplink();
+    await pass(0);
+    newest().close();
+    await pass(400);
+    newest().close();
+    await pass(1500);
+    expect([asked, sockets.map((socket) => socket.url)]).toEqual([["b"], ["a", "b", "c"]]);
+  });
+
+  it("gives up on a relay that accepts but never answers", async () => {
+    uplink();
+    await pass(0);
+    newest().open();
+    await pass(7000);
+    expect(sockets.map((socket) => socket.url)).toEqual(["a", "b"]);
+  });
+
+  it("follows a relay that is about to leave", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    newest().say({ type: "move", ticket: "new", relays: [{ name: "d", url: "d" }], within_ms: 1000 });
+    await pass(0);
+    newest().open();
+    expect([newest().url, JSON.parse(String(newest().sent[0])).ticket]).toEqual(["d", "new"]);
+    up.end();
+  });
+
+  it("leaves chunks out while the relay confirms nothing, and asks for a key frame when it has caught up", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.sendChunk(KEY, bytes(1));
+    await pass(1600);
+    up.sendChunk(DELTA, bytes(2));
+    expect([newest().media, up.behind, up.dropped(1)]).toEqual([[INIT, 1], true, 1]);
+    newest().say({ type: "received", chunks: 1, bytes: 1 });
+    up.tick();
+    expect([keyFramesWanted, up.behind]).toEqual([2, false]);
+    up.sendChunk(KEY, bytes(3));
+    expect(newest().media).toEqual([INIT, 1, 3]);
+  });
+
+  it("ends when another broadcaster has taken the stream over", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    newest().say({ type: "error", code: "superseded", message: "m" });
+    newest().close();
+    await pass(10);
+    expect(ends).toEqual(["This stream has gone live from somewhere else."]);
+    expect(up.live.state).toBe("ended");
+  });
+
+  it("tells viewers that the stream is over when it is stopped, and does not come back", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.end();
+    expect(JSON.parse(String(newest().sent.at(-1)))).toEqual({ type: "end_stream" });
+    await pass(20_000);
+    expect([sockets.length, ends]).toEqual([1, []]);
+  });
+});
