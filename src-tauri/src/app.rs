@@ -17,6 +17,10 @@ use crate::{
 
 /// Shows the window and runs until it is closed.
 pub(crate) fn run() -> anyhow::Result<()> {
+    // Tauri panics where this returns an error.
+    #[cfg(target_os = "linux")]
+    gtk::init()
+        .context("the window can't be opened: start the app where there is a display (DISPLAY or WAYLAND_DISPLAY)")?;
     let app = tauri::Builder::default()
         .plugin(tauri_plugin_shell::init())
         .plugin(tauri_plugin_dialog::init())
@@ -52,7 +56,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             }
         })
         .build(tauri::generate_context!())
-        .context("the window can't be opened; is there a display?")?;
+        .context("the window can't be opened")?;
     app.run(|app, event| {
         if let RunEvent::Exit = event {
             closing::exiting(app);

@@ -1,4 +1,7 @@
 //! Which ffmpeg the app uses: its sidecar where the package brings one, else the system's.
+//!
+//! Packages for Linux depend on the system's ffmpeg. Those for macOS and Windows are built with `--config sidecar.conf.json`, which
+//! takes `binaries/dead-streaming-ffmpeg-<target triple>` in. Without that option, as in `cargo build`, no sidecar is needed.
 
 use std::{
     env,
