@@ -169,6 +169,8 @@ export class Playback {
 
   #takeChunk(feed: TrackFeed, header: MediaHeader, payload: Uint8Array): void {
     const soundUntil = feed.sound ? feed.edge : null;
+    // Also sound that silence covers already says that there is sound again.
+    if (feed.sound) this.#soundAt = performance.now();
     let taken = feed.take(header, payload);
     if (taken.kind === "restarted") {
       this.#restart();
@@ -176,8 +178,7 @@ export class Playback {
     }
     if (taken.kind !== "chunk") return;
     const now = performance.now();
-    if (feed.sound) this.#soundAt = now;
-    else this.#fillSilence(now);
+    if (!feed.sound) this.#fillSilence(now);
     if (soundUntil !== null && taken.time - soundUntil < SOUND_HOLE_S_MAX) this.#silence(feed, soundUntil, taken.time);
     if (this.#inBuffer.has(feed.info.track)) this.#buffer?.append(feed.info.track, taken.bytes);
     if (this.#inBacklog) this.#followBacklog(now, header.capturedAtUs / 1000);
@@ -357,7 +358,8 @@ export class Playback {
   #dry(): void {
     if (this.#phase !== "running" || this.video.seeking || this.#dryTimer !== undefined) return;
     const at = this.video.currentTime;
-    this.#control.ranDry(this.#now());
+    // A page that slept ran dry by itself: the network is not to blame, and no reason to stay further back.
+    if (performance.now() - this.#tickedAt < BUSY_MS) this.#control.ranDry(this.#now());
     this.#dryTimer = setTimeout(() => {
       this.#dryTimer = undefined;
       if (this.video.currentTime !== at || this.#paused) return;
