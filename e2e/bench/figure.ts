@@ -19,8 +19,18 @@ export interface Figure {
   around: Around;
   /** When, ISO 8601. */
   at: string;
+  /** What was measured. */
+  build: Build;
   /** Measured with `--quick`: too short to be quoted. */
   quick: boolean;
+}
+
+/** The version that a figure is of. */
+export interface Build {
+  /** With "+" when there were changes that are not committed. */
+  commit: string;
+  /** The release build; others say nothing about speed. */
+  optimised: boolean;
 }
 
 /** The machine around a measurement. */

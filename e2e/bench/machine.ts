@@ -2,8 +2,9 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { arch, cpus, loadavg, release, totalmem } from "node:os";
+import { BINARIES } from "../src/system.ts";
 import { cpuMs, machineBusyMs } from "./cpu.ts";
-import type { Around } from "./figure.ts";
+import type { Around, Build } from "./figure.ts";
 
 /** The first line that a command prints, or nothing where it can't be run. */
 function firstLine(command: string, args: string[]): string {
@@ -24,8 +25,6 @@ function systemName(): string {
 }
 
 export function describeMachine(): Record<string, string> {
-  const commit = firstLine("git", ["rev-parse", "--short", "HEAD"]);
-  const changed = firstLine("git", ["status", "--porcelain", "--untracked-files=no"]) !== "";
   return {
     Processor: `${cpus().length} cores of ${cpus()[0]?.model.trim() ?? "unknown"} (${arch()}), no graphics card`,
     Memory: `${(totalmem() / 2 ** 30).toFixed(1)} GiB`,
@@ -34,8 +33,13 @@ export function describeMachine(): Record<string, string> {
     WebKitGTK: firstLine("dpkg-query", ["-W", "libwebkit2gtk-4.1-0"]).split(/\s+/)[1] ?? "not there",
     ffmpeg: firstLine("ffmpeg", ["-version"]).replace(/^ffmpeg version (\S+).*/, "$1"),
     Node: process.version,
-    Commit: changed ? `${commit}, with changes that are not committed` : commit,
   };
+}
+
+export function describeBuild(): Build {
+  const commit = firstLine("git", ["rev-parse", "--short", "HEAD"]);
+  const changed = firstLine("git", ["status", "--porcelain", "--untracked-files=no"]) !== "";
+  return { commit: changed ? `${commit}+` : commit, optimised: BINARIES.endsWith("release") };
 }
 
 /** Runs `body` and tells what the machine did around it. */

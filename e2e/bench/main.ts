@@ -1,7 +1,6 @@
 // Measures the product and writes docs/performance.md. usage: npm run bench -- [--quick] [--to FOLDER] [PART...]
 import "./release_binaries.ts";
 import { join, resolve } from "node:path";
-import { BINARIES } from "../src/system.ts";
 import { appToAppPart, screenToAppPart } from "./app.ts";
 import { costPart } from "./cost.ts";
 import { driftPart } from "./drift.ts";
@@ -9,7 +8,7 @@ import { fanOutPart } from "./fan_out.ts";
 import { type Figure, isBusy, isMet } from "./figure.ts";
 import { pageToPagePart, pageToPageSoundPart, screenToPagePart } from "./glass_to_glass.ts";
 import { lateJoinPart } from "./late_join.ts";
-import { describeMachine } from "./machine.ts";
+import { describeBuild, describeMachine } from "./machine.ts";
 import type { Part } from "./part.ts";
 import { merge, readResults, writeResults } from "./results.ts";
 import { Stage, sleep } from "./stage.ts";
@@ -75,8 +74,9 @@ async function measure(part: Part, stage: Stage): Promise<void> {
 async function main(): Promise<void> {
   const { quick, folder, parts } = parseArguments(process.argv.slice(2));
   const machine = describeMachine();
-  machine.Binaries = BINARIES.endsWith("release") ? "release build" : "**not the release build**";
+  const build = describeBuild();
   for (const [name, value] of Object.entries(machine)) console.log(`${name}: ${value}`);
+  console.log(`Commit: ${build.commit}${build.optimised ? "" : ", not the release build"}`);
   let figures = await readResults(folder);
   let failures = 0;
   let current: Stage | undefined;
@@ -90,7 +90,7 @@ async function main(): Promise<void> {
       print(figure);
       found.push(figure);
     };
-    current = new Stage({ part: part.name, quick, onFigure });
+    current = new Stage({ part: part.name, build, quick, onFigure });
     try {
       await measure(part, current);
     } catch (error) {

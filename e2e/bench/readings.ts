@@ -33,7 +33,7 @@ export function glassToGlass(o: {
   const seconds = reading.gapsMs.reduce((sum, gap) => sum + gap, 0) / 1000;
   const notes = [
     `p5 ${ms(at(0.05))}, p99 ${ms(at(0.99))}, max ${ms(Math.max(...reading.latenciesMs))}`,
-    `${frames} frames (${(reading.gapsMs.length / seconds).toFixed(1)} a second), ${reading.unreadable} unreadable`,
+    `${frames} frames (${(reading.gapsMs.length / seconds).toFixed(1)} a second), ${reading.unreadable} unreadable, ${reading.missed} missed`,
     `${freezes} gaps over ${FREEZE_MS} ms`,
     `${reading.width}x${reading.height}${reading.width === SCREEN.width ? "" : ", scaled"}`,
     ...(o.notes ? [o.notes] : []),

@@ -49,7 +49,8 @@ function document(parts: Part[], machine: Record<string, string>, figures: Figur
 
 Measured, not estimated; written by \`make bench\`. Pictures are timed by a clock that is painted at one end and read back from
 the pixels at the other, all on one machine, so nothing of the network's time is in it, and everything shares the machine's cores.
-Percentiles are over all frames. To measure again: \`make bench\`; one part: \`npm --prefix e2e run bench -- late_join\` after
+Percentiles are over all frames that could be read; frames without a readable clock, and frames that the page was told of too
+late to read, are counted. To measure again: \`make bench\`; one part: \`npm --prefix e2e run bench -- late_join\` after
 \`cargo build --release --workspace\`.
 
 ${verdict(figures)}
@@ -77,13 +78,15 @@ function verdict(figures: Figure[]): string {
   const quick = figures.filter((figure) => figure.quick).length;
   if (quick > 0)
     sentences.push(`**${quick} figures, marked ‡, come from a quick run** and are too short to be quoted.`);
+  const slow = figures.filter(({ build }) => !build.optimised).length;
+  if (slow > 0) sentences.push(`**${slow} figures, marked §, are not of the release build.**`);
   return sentences.join(" ");
 }
 
 function table(figures: Figure[]): string {
   const cells = figures.map((figure) => {
     const { loadBefore, loadAfter, othersCores } = figure.around;
-    const marks = `${isBusy(figure) ? " †" : ""}${figure.quick ? " ‡" : ""}`;
+    const marks = `${isBusy(figure) ? " †" : ""}${figure.quick ? " ‡" : ""}${figure.build.optimised ? "" : " §"}`;
     const met = isMet(figure);
     const target = figure.target ? `${figure.target.text}: ${met ? "met" : "**missed**"}` : "";
     return [
@@ -92,11 +95,11 @@ function table(figures: Figure[]): string {
       target,
       figure.notes,
       `${loadBefore.toFixed(2)} → ${loadAfter.toFixed(2)}, ${othersCores.toFixed(2)}`,
-      figure.at.slice(0, 16).replace("T", " "),
+      `${figure.at.slice(0, 16).replace("T", " ")}, ${figure.build.commit}`,
     ];
   });
   return rows(
-    ["what", "result", "target", "more", "load average before → after, cores used by others", "when (UTC)"],
+    ["what", "result", "target", "more", "load average before → after, cores used by others", "when (UTC), commit"],
     cells,
   );
 }

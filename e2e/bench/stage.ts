@@ -12,7 +12,7 @@ import { Display } from "../src/display.ts";
 import { System, type SystemOptions } from "../src/system.ts";
 import { clockPage } from "../src/wall_clock.ts";
 import { ownChildren } from "./cpu.ts";
-import type { Figure, Finding } from "./figure.ts";
+import type { Build, Figure, Finding } from "./figure.ts";
 import { withSurroundings } from "./machine.ts";
 import { TONE } from "./pages.ts";
 
@@ -43,11 +43,13 @@ export interface LivePage {
 export class Stage {
   readonly quick: boolean;
   readonly #part: string;
+  readonly #build: Build;
   readonly #onFigure: (figure: Figure) => void;
   readonly #endings: (() => Promise<void> | void)[] = [];
 
-  constructor(o: { part: string; quick: boolean; onFigure: (figure: Figure) => void }) {
+  constructor(o: { part: string; build: Build; quick: boolean; onFigure: (figure: Figure) => void }) {
     this.#part = o.part;
+    this.#build = o.build;
     this.quick = o.quick;
     this.#onFigure = o.onFigure;
   }
@@ -71,7 +73,8 @@ export class Stage {
   async measure(body: () => Promise<Finding[]>): Promise<void> {
     const { result, around } = await withSurroundings(body);
     const at = new Date().toISOString();
-    for (const finding of result) this.#onFigure({ ...finding, part: this.#part, around, at, quick: this.quick });
+    const [part, build, quick] = [this.#part, this.#build, this.quick];
+    for (const finding of result) this.#onFigure({ ...finding, part, build, around, at, quick });
   }
 
   async system(options: SystemOptions = { relays: 1 }): Promise<System> {

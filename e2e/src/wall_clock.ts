@@ -49,6 +49,8 @@ export interface Reading {
   gapsMs: number[];
   /** Frames in which no clock could be found. */
   unreadable: number;
+  /** Frames that were shown without the page being told in time to read them. */
+  missed: number;
   /** Width and height of the last frame. */
   width: number;
   height: number;
@@ -74,9 +76,10 @@ export function readClock(o: { durationMs: number; screenWidth: number }): Promi
     canvas.height = 2 * BLOCK;
     const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
     if (!context) return reject(new Error("no canvas"));
-    const reading: Reading = { latenciesMs: [], gapsMs: [], unreadable: 0, width: 0, height: 0 };
+    const reading: Reading = { latenciesMs: [], gapsMs: [], unreadable: 0, missed: 0, width: 0, height: 0 };
     const end = performance.now() + o.durationMs;
     let last = 0;
+    let presented = 0;
     const timer = setTimeout(() => resolve(reading), o.durationMs + 1000);
     const read = (shownAt: number) => {
       const scale = video.videoWidth / o.screenWidth;
@@ -107,6 +110,8 @@ export function readClock(o: { durationMs: number; screenWidth: number }): Promi
       reading.latenciesMs.push(((wall - value + WRAP + WRAP / 2) % WRAP) - WRAP / 2);
     };
     const frame = (now: number, metadata: VideoFrameCallbackMetadata) => {
+      if (presented > 0) reading.missed += Math.max(0, metadata.presentedFrames - presented - 1);
+      presented = metadata.presentedFrames;
       read(Math.max(now, metadata.expectedDisplayTime || 0));
       if (performance.now() < end) video.requestVideoFrameCallback(frame);
       else {
