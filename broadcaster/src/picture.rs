@@ -34,6 +34,9 @@ const SWITCH_TIME_MAX: Duration = Duration::from_secs(3);
 /// A frame's declared length is its distance from the one before within these bounds; players go by the times alone.
 const FRAME_DURATION_US_MAX: u64 = 500_000;
 
+/// How far two encoders of one source may overlap. A larger step back is this machine's clock being set.
+const OVERLAP_US_MAX: u64 = 1_000_000;
+
 /// Everything the picture needs.
 pub(crate) struct Picture {
     pub(crate) source: Arc<dyn Source>,
@@ -189,7 +192,7 @@ impl Picture {
                 if frame.key {
                     pace.key_at = Instant::now();
                 }
-                let captured_us = self.captured_us(&frame);
+                let captured_us = pace.in_order(self.captured_us(&frame));
                 let nominal_us = 1_000_000 / u64::from(self.frame_rate.max(1));
                 let gap_us = pace.newest_us.map_or(nominal_us, |newest_us| captured_us.saturating_sub(newest_us));
                 pace.newest_us = Some(captured_us);
@@ -208,6 +211,18 @@ impl Picture {
         match self.source.stamps() {
             Stamps::WallClock => unwrap_flv_us(frame.time_ms, now_us),
             Stamps::Media => self.media_clock.arrived(u64::from(frame.time_ms) * 1_000, now_us),
+        }
+    }
+}
+
+impl Pace {
+    /// A second encoder may have captured its first frame just before the newest of the first: it is put behind it.
+    fn in_order(&self, captured_us: u64) -> u64 {
+        match self.newest_us {
+            Some(newest_us) if newest_us.saturating_sub(captured_us) < OVERLAP_US_MAX => {
+                captured_us.max(newest_us + 1_000)
+            }
+            _ => captured_us,
         }
     }
 }

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn lost_sound_becomes_silence() {
         let mut clock = SoundClock::default();
-        (0..30).for_each(|n| drop(place(&mut clock, n, 0)));
+        (0..30).for_each(|n| _ = place(&mut clock, n, 0));
         assert_eq!(place(&mut clock, 30, 400_000), sent(30, 20));
         assert_eq!(place(&mut clock, 31, 400_000), sent(51, 0));
     }
@@ -107,10 +107,9 @@ mod tests {
     #[test]
     fn sound_that_runs_ahead_is_left_out() {
         let mut clock = SoundClock::default();
-        (0..30).for_each(|n| drop(place(&mut clock, n, 0)));
+        (0..30).for_each(|n| _ = place(&mut clock, n, 0));
         assert_eq!(place(&mut clock, 30, -200_000), Placed::LeftOut);
-        assert_eq!(place(&mut clock, 31, -130_000), Placed::LeftOut);
-        assert_eq!(place(&mut clock, 32, 0), sent(30, 0));
+        assert_eq!(place(&mut clock, 31, -130_000), sent(30, 0));
     }
 
     #[test]

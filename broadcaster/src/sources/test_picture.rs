@@ -25,7 +25,9 @@ impl Source for TestPicture {
     }
 
     fn filters(&self) -> String {
-        format!("settb=1/1000,setpts=RTCTIME/1000,{}", scale(None))
+        // This machine's clock at the start, and then exactly in step: reading in real time delays frames, but loses none.
+        let step = format!("settb=1/1000,setpts=RTCSTART/1000+N*1000/{}", self.quality.frame_rate());
+        format!("{step},{}", scale(None))
     }
 
     fn stamps(&self) -> Stamps {
