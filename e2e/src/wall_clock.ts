@@ -58,9 +58,9 @@ export interface Reading {
 
 /**
  * Runs inside a page (it refers to nothing outside itself): reads the clock in every frame that `<live-player>`'s video shows for
- * `durationMs`. `scale` is the video's width over the width of the screen on which the clock was painted.
+ * `durationMs`, or until so many frames were read as `frames` says. `scale` is the video's width over the width of the screen on which the clock was painted.
  */
-export function readClock(o: { durationMs: number; screenWidth: number }): Promise<Reading> {
+export function readClock(o: { durationMs: number; screenWidth: number; frames?: number }): Promise<Reading> {
   const BLOCK = 32;
   const BITS = 20;
   const WRAP = 2 ** 20;
@@ -113,8 +113,9 @@ export function readClock(o: { durationMs: number; screenWidth: number }): Promi
       if (presented > 0) reading.missed += Math.max(0, metadata.presentedFrames - presented - 1);
       presented = metadata.presentedFrames;
       read(Math.max(now, metadata.expectedDisplayTime || 0));
-      if (performance.now() < end) video.requestVideoFrameCallback(frame);
-      else {
+      if (performance.now() < end && reading.latenciesMs.length < (o.frames ?? Number.POSITIVE_INFINITY)) {
+        video.requestVideoFrameCallback(frame);
+      } else {
         clearTimeout(timer);
         resolve(reading);
       }

@@ -25,7 +25,7 @@ const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'u
     frame-ancestors 'none'";
 
 /// What a page may ask its person for.
-const PERMISSIONS: &str = "display-capture=(self), microphone=(self), camera=(), geolocation=()";
+const PERMISSIONS: &str = "display-capture=(self), microphone=(self), camera=(self), geolocation=()";
 
 #[derive(RustEmbed)]
 #[folder = "../ui/dist/"]

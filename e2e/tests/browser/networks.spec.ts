@@ -1,5 +1,5 @@
 // What goes wrong between a relay and its viewers: cut, slow and refused connections.
-import { clockOn, expect, plays, test } from "../../src/fixtures.ts";
+import { expect, plays, test } from "../../src/fixtures.ts";
 import { ProtocolViewer } from "../../src/protocol_viewer.ts";
 import { System } from "../../src/system.ts";
 import { TcpProxy } from "../../src/tcp_proxy.ts";
@@ -39,17 +39,21 @@ test("a throttled viewer skips to the live edge and the others are unharmed", as
   let proxy: TcpProxy | undefined;
   const system = await System.start({ relays: 1 });
   try {
-    const { link } = await system.broadcast(["--source", "test", "--title", "Throttled"]);
+    const flags = ["--source", "test", "--title", "Throttled", "--bitrate", "6000"];
+    const { link } = await system.broadcast(flags);
     const relay = system.relays[0];
     if (!relay) throw new Error("no relay");
     proxy = await TcpProxy.before(relay.port);
-    // Far below the stream's bit rate.
-    proxy.throttle(40_000);
     const id = new URL(link).pathname.split("/").pop();
     const answer = await fetch(`${system.url}/api/streams/${id}/watch`, { method: "POST" });
     const { assignment } = (await answer.json()) as { assignment: { ticket: string } };
     const slow = await ProtocolViewer.connect(`ws://127.0.0.1:${proxy.port}/ws`, assignment.ticket);
     const fast = await ProtocolViewer.watch(link);
+    await slow.until((viewer) => viewer.chunks(1).length > 0);
+    // Below the stream's bit rate, for long enough to fill the sockets on the way, so that the relay holds this viewer back.
+    proxy.throttle(150_000);
+    await fast.until((viewer) => viewer.chunks(1).length > 1000, 90_000);
+    proxy.throttle(Number.POSITIVE_INFINITY);
     await slow.until(({ messages }) => messages.some(({ type }) => type === "skipped"), 60_000);
     const skipped = slow.messages.find(({ type }) => type === "skipped");
     expect(Number(skipped?.chunks)).toBeGreaterThan(0);
@@ -92,24 +96,15 @@ test("two streams at once go to two relays and both play", async ({ system, newP
   expect([...relays].sort()).toEqual(["relay-1", "relay-2"]);
 });
 
-test("without a relay the broadcaster is told in words", async ({ newBrowser }) => {
+test("without a relay the broadcaster is told in words", async ({ livePage }) => {
   const system = await System.start({ relays: 0 });
   try {
-    const page = await (await newBrowser(["--auto-accept-this-tab-capture"])).newPage();
-    await page.goto(`${system.url}/live`);
+    const page = await livePage(system);
     await page.getByTestId("title").fill("Nowhere to go");
     await page.getByTestId("go-live").click();
-    await expect(page.getByText(/no relay/i).first()).toBeVisible();
+    await expect(page.getByTestId("problem")).toContainText("relay");
+    await expect(page.getByTestId("go-live")).toBeEnabled();
   } finally {
     await system.stop();
   }
-});
-
-test("the clock of a page that watches a test picture runs on", async ({ system, newPage }) => {
-  const { link } = await system.broadcast(["--source", "test", "--title", "Runs on"]);
-  const viewer = await newPage();
-  await viewer.goto(link);
-  await plays(viewer);
-  const reading = await clockOn(viewer, 2_000);
-  expect(reading.gapsMs.length).toBeGreaterThan(20);
 });

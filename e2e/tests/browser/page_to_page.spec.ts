@@ -7,9 +7,9 @@ test("a page goes live and another page shows the same picture", async ({ goLive
   const viewer = await newPage();
   await viewer.goto(link);
   await plays(viewer);
-  const reading = await clockOn(viewer, 5_000);
+  const reading = await clockOn(viewer, 60);
   // Moving, and nearly every frame carries a clock that its inverse confirms.
-  expect(reading.latenciesMs.length).toBeGreaterThan(50);
+  expect(reading.latenciesMs.length).toBe(60);
   expect(reading.unreadable).toBeLessThan(reading.latenciesMs.length / 5);
   // Sane, not fast: machines that test are busy. Speed is measured by `make bench`.
   expect(percentile(reading.latenciesMs, 0.5)).toBeGreaterThan(0);
@@ -25,8 +25,8 @@ test("a viewer who joins 30 s late plays at the live edge", async ({ goLive, new
   const late = await newPage();
   await late.goto(link);
   await plays(late);
-  const reading = await clockOn(late, 3_000);
-  expect(reading.latenciesMs.length).toBeGreaterThan(30);
+  const reading = await clockOn(late, 30);
+  expect(reading.latenciesMs.length).toBe(30);
   expect(percentile(reading.latenciesMs, 0.5)).toBeLessThan(3_000);
 });
 

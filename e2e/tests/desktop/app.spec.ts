@@ -47,9 +47,7 @@ test("the app goes live with the X screen and a page watches it", async ({
   const viewer = await newPage();
   await viewer.goto(link);
   await plays(viewer);
-  await expect
-    .poll(async () => (await clockOn(viewer, 1_000)).latenciesMs.length, { timeout: 60_000 })
-    .toBeGreaterThan(5);
+  expect((await clockOn(viewer, 10)).latenciesMs.length).toBe(10);
   await app.stop();
   await viewer.locator('live-player[data-state="ended"]').waitFor();
 });

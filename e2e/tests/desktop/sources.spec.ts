@@ -33,9 +33,7 @@ test("a screen behind the desktop portal is watched in a page", async ({ display
   const viewer = await newPage();
   await viewer.goto(link);
   await plays(viewer);
-  await expect
-    .poll(async () => (await clockOn(viewer, 1_000)).latenciesMs.length, { timeout: 60_000 })
-    .toBeGreaterThan(5);
+  expect((await clockOn(viewer, 10)).latenciesMs.length).toBe(10);
   const helpers = await below(program.pid);
   expect(helpers.length).toBeGreaterThan(1);
   expect(await program.end("SIGINT")).toEqual({ code: 0, signal: null, killed: false });
