@@ -67,10 +67,10 @@ export class DesktopApp {
     return new DesktopApp(driver);
   }
 
-  /** Goes live with the screen that the app is on; gives the link. */
-  async goLive(title: string): Promise<string> {
+  /** Goes live, with the screen that the app is on unless told otherwise; gives the link. */
+  async goLive(title: string, source = "screen"): Promise<string> {
     await this.#click('a[href="/live"]');
-    await this.#click("[data-testid=source-screen]");
+    await this.#click(`[data-testid=source-${source}]`);
     await this.#click("[data-testid=sound-none]");
     await this.#script(
       `const field = document.querySelector("[data-testid=title]");
