@@ -19,6 +19,9 @@ const REST_MS = 2_000;
 /** No part may hold the others up for longer: the longest, drift, takes eleven minutes. */
 const PART_TIME_MAX_MS = 20 * 60_000;
 
+/** Browsers put their whole log into an error. */
+const ERROR_CHARS_MAX = 1_000;
+
 const PARTS: Part[] = [
   pageToPagePart,
   pageToPageSoundPart,
@@ -95,7 +98,7 @@ async function main(): Promise<void> {
       await measure(part, current);
     } catch (error) {
       failures += 1;
-      console.error(`  failed: ${error instanceof Error ? error.stack : error}`);
+      console.error(`  failed: ${String(error).slice(0, ERROR_CHARS_MAX)}`);
     }
     figures = merge(figures, found);
     await writeResults(folder, PARTS, machine, figures);

@@ -9,6 +9,9 @@ import { sleep, WARM_UP_MS } from "./stage.ts";
 /** A gap between two frames longer than this is seen as a freeze. */
 const FREEZE_MS = 100;
 
+/** A reading that misses more frames than this for each that it reads is none. */
+const MISSED_PER_READ_MAX = 4;
+
 /** Opens a stream, lets everything settle, and reads the clock. */
 export async function watchAndRead(page: Page, link: string, durationMs: number): Promise<Reading> {
   await page.goto(link);
@@ -28,6 +31,11 @@ export function glassToGlass(o: {
   const { reading } = o;
   const frames = reading.latenciesMs.length;
   if (frames === 0) throw new Error(`${o.what}: the clock could be read in none of ${reading.unreadable} frames`);
+  if (frames < 2 || reading.missed > frames * MISSED_PER_READ_MAX) {
+    throw new Error(
+      `${o.what}: ${frames} frames were read and ${reading.missed} missed; that is too few to say anything`,
+    );
+  }
   const at = (share: number) => percentile(reading.latenciesMs, share);
   const freezes = reading.gapsMs.filter((gap) => gap > FREEZE_MS).length;
   const seconds = reading.gapsMs.reduce((sum, gap) => sum + gap, 0) / 1000;
