@@ -45,8 +45,9 @@ export const appToAppPart: Part = {
     // Painted over the app's window, so that all of the screen is the clock.
     await stage.kioskOn(screen, clockPage("clock"));
     await broadcaster.goLive("App to app");
+    await broadcaster.hidePreview();
     const viewer = await DesktopApp.start(stage, await stage.display(), system.url);
-    const notes = "One app shares its X screen, another on a second screen watches";
+    const notes = "One app shares its X screen (its preview hidden), another on a second screen watches";
     await read(stage, viewer, { id: "app_to_app", what: "app → app", notes });
   },
 };

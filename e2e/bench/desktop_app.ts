@@ -14,10 +14,10 @@ const TAURI_DRIVER = process.env.TAURI_DRIVER ?? resolve(import.meta.dirname, ".
 const STEP_TIME_MAX_MS = 30_000;
 
 export class DesktopApp {
-  readonly driver: WebDriver;
+  readonly #driver: WebDriver;
 
   private constructor(driver: WebDriver) {
-    this.driver = driver;
+    this.#driver = driver;
   }
 
   static async start(stage: Stage, display: Display, directoryUrl: string): Promise<DesktopApp> {
@@ -73,6 +73,13 @@ export class DesktopApp {
     return await this.#script(`return document.querySelector("[data-testid=watch-link]").value;`);
   }
 
+  /** Hides the broadcaster's preview: on one machine it would take the time that the viewer needs. */
+  async hidePreview(): Promise<void> {
+    await this.#script(
+      `[...document.querySelectorAll("button")].find((b) => b.textContent.trim() === "Hide").click();`,
+    );
+  }
+
   /** Opens the first stream of the list and waits until it plays. */
   async watchFirst(): Promise<void> {
     await this.#click("[data-testid=stream-card]");
@@ -85,7 +92,7 @@ export class DesktopApp {
       const done = arguments[arguments.length - 1];
       (${readClock.toString()})(arguments[0]).then(done, (error) => done({ failure: String(error) }));`;
     const options = { durationMs, screenWidth: SCREEN.width };
-    const reading = await this.driver.executeAsyncScript<Reading & { failure?: string }>(script, options);
+    const reading = await this.#driver.executeAsyncScript<Reading & { failure?: string }>(script, options);
     if (reading.failure) throw new Error(reading.failure);
     return reading;
   }
@@ -108,7 +115,7 @@ export class DesktopApp {
   }
 
   async #script<T>(script: string, ...args: unknown[]): Promise<T> {
-    return await this.driver.executeScript<T>(script, ...args);
+    return await this.#driver.executeScript<T>(script, ...args);
   }
 }
 

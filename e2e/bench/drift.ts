@@ -1,7 +1,8 @@
 // Whether latency grows or shrinks while a stream goes on.
-import { clockOn, plays } from "../src/fixtures.ts";
+import { plays } from "../src/fixtures.ts";
 import { percentile } from "../src/wall_clock.ts";
 import type { Part } from "./part.ts";
+import { readFor } from "./readings.ts";
 import { sleep, WARM_UP_MS } from "./stage.ts";
 
 const READINGS = 10;
@@ -37,7 +38,7 @@ export const driftPart: Part = {
       const begin = performance.now();
       for (let n = 0; n < readings; n++) {
         const minute = (performance.now() - begin + readingMs / 2) / 60_000;
-        const reading = await clockOn(page, readingMs);
+        const reading = await readFor(page, readingMs);
         unreadable += reading.unreadable;
         points.push([minute, percentile(reading.latenciesMs, 0.5)]);
       }

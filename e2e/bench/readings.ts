@@ -1,8 +1,8 @@
 // Readings of a viewer's page, and their words.
 import type { Page } from "@playwright/test";
 import { SCREEN } from "../src/chromium.ts";
-import { clockOn, plays } from "../src/fixtures.ts";
-import { percentile, type Reading } from "../src/wall_clock.ts";
+import { plays } from "../src/fixtures.ts";
+import { percentile, type Reading, readClock } from "../src/wall_clock.ts";
 import type { Finding } from "./figure.ts";
 import { sleep, WARM_UP_MS } from "./stage.ts";
 
@@ -12,12 +12,17 @@ const FREEZE_MS = 100;
 /** A reading that misses more frames than this for each that it reads is none. */
 const MISSED_PER_READ_MAX = 4;
 
+/** Reads the clock in every frame that the page's player shows for so long. */
+export async function readFor(page: Page, durationMs: number): Promise<Reading> {
+  return await page.evaluate(readClock, { durationMs, screenWidth: SCREEN.width });
+}
+
 /** Opens a stream, lets everything settle, and reads the clock. */
 export async function watchAndRead(page: Page, link: string, durationMs: number): Promise<Reading> {
   await page.goto(link);
   await plays(page);
   await sleep(WARM_UP_MS);
-  return await clockOn(page, durationMs);
+  return await readFor(page, durationMs);
 }
 
 /** The finding of a glass-to-glass reading. */
