@@ -1,7 +1,7 @@
 // From a screen to the desktop app's window.
+import { DesktopApp } from "../src/desktop_app.ts";
 import { clockPage } from "../src/wall_clock.ts";
 import { cpuMs } from "./cpu.ts";
-import { DesktopApp } from "./desktop_app.ts";
 import type { Part } from "./part.ts";
 import { glassToGlass } from "./readings.ts";
 import { type Stage, sleep, WARM_UP_MS } from "./stage.ts";

@@ -82,6 +82,13 @@ export class DesktopApp {
     return await this.#script(`return document.querySelector("[data-testid=watch-link]").value;`);
   }
 
+  /** Hides the broadcaster's preview: on one machine it would take the time that a viewer needs. */
+  async hidePreview(): Promise<void> {
+    await this.#script(
+      `[...document.querySelectorAll("button")].find((b) => b.textContent.trim() === "Hide").click();`,
+    );
+  }
+
   /** Ends the broadcast, and waits until the app says so. */
   async stop(): Promise<void> {
     await this.#click("[data-testid=stop]");
