@@ -91,6 +91,7 @@ export class Display {
   async kiosk(url: string): Promise<void> {
     const flags = [
       ...["--kiosk", "--no-sandbox", "--disable-gpu", "--no-first-run", "--noerrdialogs", "--password-store=basic"],
+      "--autoplay-policy=no-user-gesture-required",
       ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
       ...[
         "--disable-backgrounding-occluded-windows",
