@@ -1,10 +1,7 @@
 // What measurements are made on: real servers, screens, browsers and broadcasts, all ended together by their own ids.
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Browser, Page } from "@playwright/test";
 import { CLOCK_TITLE, launchChromium, SCREEN } from "../src/chromium.ts";
@@ -153,41 +150,6 @@ export class Stage {
   /** Fills a screen with a page. */
   async kioskOn(display: Display, html: string): Promise<void> {
     const url = await this.serve(html);
-    const profile = await mkdtemp(join(tmpdir(), "dead-streaming-kiosk-"));
-    this.atEnd(() => rm(profile, { recursive: true, force: true }));
-    const kiosk = display.run("kiosk", process.env.CHROMIUM ?? "/usr/bin/chromium", [
-      "--kiosk",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--no-first-run",
-      "--noerrdialogs",
-      "--password-store=basic",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--disable-backgrounding-occluded-windows",
-      "--disable-renderer-backgrounding",
-      "--force-device-scale-factor=1",
-      "--window-position=0,0",
-      `--window-size=${SCREEN.width},${SCREEN.height}`,
-      `--user-data-dir=${profile}`,
-      url,
-    ]);
-    // Ended before its profile is removed, and before the screen is.
-    this.atEnd(async () => void (await kiosk.end()));
-    await this.#painted(display);
-  }
-
-  /** Waits until something other than the bare screen is shown: more than one colour. */
-  async #painted(display: Display): Promise<void> {
-    const deadline = Date.now() + 30_000;
-    for (;;) {
-      const { stdout } = await run("import", ["-window", "root", "-format", "%k", "info:-"], {
-        env: { ...process.env, ...display.env },
-      }).catch(() => ({ stdout: "0" }));
-      if (Number(stdout) > 2) return;
-      if (Date.now() > deadline) throw new Error("the screen stays empty");
-      await sleep(200);
-    }
+    await display.kiosk(url);
   }
 }
