@@ -61,10 +61,12 @@ const WEBKIT_JUMP_EXCESS_S = 0.7;
 const WEBKIT_JUMP_PAUSE_S = 4;
 /** Ahead at the start and after a seek: WebKit takes a tenth of a second or more to begin, which adds itself to the lead. */
 const WEBKIT_LANDING_S = 0.04;
-/** Starting cold takes WebKit long, and it keeps the lead that this makes: one more seek, once it is warm, is worth it. */
-const WEBKIT_SETTLE_EXCESS_S = 0.15;
+/** Starting cold takes WebKit long, and it keeps the lead that this makes: one more seek, once it is warm, is worth it. Seeks land
+ * by luck, so it may take another; a player that these bring no nearer stays where it is. */
+const WEBKIT_SETTLE_EXCESS_S = 0.09;
 const WEBKIT_SETTLE_AFTER_S = 2;
-const WEBKIT_SETTLE_PAUSE_S = 30;
+const WEBKIT_SETTLE_PAUSE_S = 10;
+const WEBKIT_SETTLES_MAX = 3;
 const HOLD_S_MAX = 0.5;
 const HOLD_PAUSE_S = 2;
 /** After this long without a chunk there is nothing to hold the playhead against. */
@@ -81,6 +83,7 @@ export class LatencyControl {
   #jumpedAt = Number.NEGATIVE_INFINITY;
   #beganAt = Number.POSITIVE_INFINITY;
   #settledAt = Number.NEGATIVE_INFINITY;
+  #settles = 0;
   #heldAt = Number.NEGATIVE_INFINITY;
   #stalls = 0;
   #stallsAt = 0;
@@ -175,8 +178,9 @@ export class LatencyControl {
     const { now, moving } = playhead;
     if (excess > WEBKIT_JUMP_EXCESS_S) return this.#jump(now, this.#landing(playhead), WEBKIT_JUMP_PAUSE_S);
     const warm = now - this.#beganAt > WEBKIT_SETTLE_AFTER_S && now - this.#settledAt > WEBKIT_SETTLE_PAUSE_S;
-    if (warm && moving && excess > WEBKIT_SETTLE_EXCESS_S) {
+    if (warm && moving && excess > WEBKIT_SETTLE_EXCESS_S && this.#settles < WEBKIT_SETTLES_MAX) {
       this.#settledAt = now;
+      this.#settles += 1;
       return this.#jump(now, this.#landing(playhead), WEBKIT_JUMP_PAUSE_S);
     }
     if (slack >= 0 || !moving || now - this.#heldAt < HOLD_PAUSE_S) return NOTHING;
