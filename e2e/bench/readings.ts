@@ -10,7 +10,7 @@ import { sleep, WARM_UP_MS } from "./stage.ts";
 const FREEZE_MS = 100;
 
 /** A reading that misses more frames than this for each that it reads is none. */
-const MISSED_PER_READ_MAX = 4;
+const MISSED_PER_READ_MAX = 10;
 
 /** Reads the clock in every frame that the page's player shows for so long. */
 export async function readFor(page: Page, durationMs: number): Promise<Reading> {
