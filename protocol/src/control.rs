@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{ErrorCode, RelayName, StreamId, TrackInfo, TrackNumber, http::RelayAddress};
+use crate::{ErrorCode, RelayName, Secret, StreamId, TrackInfo, TrackNumber, ViewerId, http::RelayAddress};
 
 /// The first message of every connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
@@ -19,7 +19,7 @@ pub enum ClientHello {
         /// [`crate::PROTOCOL_VERSION`] of the sender.
         protocol: u16,
         /// A ticket for `publish`.
-        ticket: String,
+        ticket: Secret,
         /// The tracks that will be sent, at most [`crate::limits::TRACKS_MAX`], each number once.
         tracks: Vec<TrackInfo>,
     },
@@ -28,7 +28,33 @@ pub enum ClientHello {
         /// [`crate::PROTOCOL_VERSION`] of the sender.
         protocol: u16,
         /// A ticket for `watch`.
-        ticket: String,
+        ticket: Secret,
+    },
+    /// The directory: "Who answers here?" [`ToDirectory`] follows, and the connection closes.
+    Identify {
+        /// [`crate::PROTOCOL_VERSION`] of the sender.
+        protocol: u16,
+        /// At most [`crate::limits::CHALLENGE_BYTES_MAX`] of what the answer must hold.
+        challenge: String,
+    },
+}
+
+/// Relay to a directory that dialled it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(export)]
+pub enum ToDirectory {
+    /// The answer to [`ClientHello::Identify`].
+    Identity {
+        /// A [`crate::relay_proof::Identity`], signed with the relay's key.
+        identity: Secret,
+    },
+    /// Something is wrong; the connection closes after it.
+    Error {
+        /// For programs.
+        code: ErrorCode,
+        /// For people.
+        message: String,
     },
 }
 
@@ -39,6 +65,11 @@ pub enum ClientHello {
 pub enum FromBroadcaster {
     /// The stream is over; viewers are told at once.
     EndStream {},
+    /// The ticket that goes on from here: for the same stream and relay, and of the same epoch.
+    RenewTicket {
+        /// A ticket for `publish`.
+        ticket: Secret,
+    },
 }
 
 /// Relay to broadcaster.
@@ -73,10 +104,15 @@ pub enum ToBroadcaster {
         /// Viewers.
         count: u32,
     },
+    /// Who watches: the newest [`crate::limits::AUDIENCE_MAX`], newest first. Sent when it changes, once a second at most.
+    Audience {
+        /// They.
+        viewers: Vec<AudienceMember>,
+    },
     /// The relay is about to leave: go on at one of these, within this time.
     Move {
         /// A publish ticket with a higher epoch.
-        ticket: String,
+        ticket: Secret,
         /// Where to go, best first.
         relays: Vec<RelayAddress>,
         /// Milliseconds until the relay closes the connection.
@@ -101,6 +137,22 @@ pub enum FromViewer {
         /// The track.
         track: TrackNumber,
     },
+    /// The ticket that goes on from here: for the same stream, relay and viewer.
+    RenewTicket {
+        /// A ticket for `watch`.
+        ticket: Secret,
+    },
+}
+
+/// One of those who watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct AudienceMember {
+    /// Who, by a number that says nothing else.
+    pub viewer: ViewerId,
+    /// Since when, in milliseconds since the Unix epoch.
+    #[ts(type = "number")]
+    pub since_ms: u64,
 }
 
 /// Relay to viewer.

@@ -92,6 +92,22 @@ error_codes! {
     Silent = "silent", 408, 1008;
     /// The server is going away.
     ShuttingDown = "shutting_down", 503, 1001;
+    /// The directory lets only those go live who have a pass.
+    PassRequired = "pass_required", 401, 1008;
+    /// The pass is not one of this directory, or was revoked.
+    PassInvalid = "pass_invalid", 403, 1008;
+    /// The stream is only for those who know its password.
+    PasswordRequired = "password_required", 401, 1008;
+    /// Not the stream's password.
+    PasswordWrong = "password_wrong", 403, 1008;
+    /// A password that is missing, too short or too long, or one for a stream that needs none.
+    InvalidPassword = "invalid_password", 422, 1008;
+    /// Too much from one address or with one ticket; `Retry-After` says when to try again.
+    TooManyRequests = "too_many_requests", 429, 1013;
+    /// The broadcaster has removed this viewer.
+    ViewerRemoved = "viewer_removed", 403, 1008;
+    /// An operator has shut this relay out.
+    RelayRevoked = "relay_revoked", 403, 1008;
     /// The server failed; its log says why.
     Internal = "internal", 500, 1011;
 }

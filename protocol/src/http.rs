@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use url::Url;
 
-use crate::{BroadcastKey, ErrorCode, RelayName, StreamId, Title};
+use crate::{BroadcastKey, ErrorCode, RelayName, Secret, StreamId, Title, ViewerId, signing::PublicKey};
 
 /// Derives what every HTTP body has.
 macro_rules! body {
@@ -38,6 +38,32 @@ pub enum Visibility {
     Public,
     /// Whoever has the link.
     Unlisted,
+    /// Whoever has the link and the password.
+    Password,
+}
+
+/// Who may go live at a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[ts(export)]
+pub enum BroadcastPolicy {
+    /// Everybody who reaches the directory.
+    Open,
+    /// Whoever has a pass from the operator.
+    Passes,
+}
+
+body! {
+    /// `GET /api/directory`: what a client should know before it asks for more.
+    pub struct DirectoryInfo {
+        /// Who may go live here.
+        pub broadcast: BroadcastPolicy,
+        /// [`crate::PROTOCOL_VERSION`] of the directory.
+        pub protocol: u16,
+        /// The directory's release.
+        pub version: String,
+    }
 }
 
 body! {
@@ -53,6 +79,12 @@ body! {
     }
 }
 
+impl PartialEq for Assignment {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.relays, &self.ticket, self.epoch) == (&other.relays, &other.ticket, other.epoch)
+    }
+}
+
 impl PartialEq for RelayAddress {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.url == other.url
@@ -60,7 +92,9 @@ impl PartialEq for RelayAddress {
 }
 
 body! {
-    /// `POST /register_server`: a relay joins. `Authorization: Bearer <join secret>`.
+    /// `POST /register_server`: a relay joins. `Authorization: Bearer` and the directory's join secret, a
+    /// [`crate::relay_proof::JoinToken`], or the relay's [`crate::relay_proof::Membership`]; `Relay-Assertion:` and a
+    /// [`crate::relay_proof::Assertion`] of the key in the body.
     pub struct RegisterServer {
         /// The name it wants to hold.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -74,7 +108,9 @@ body! {
         /// Most viewers it serves.
         pub viewers_max: u32,
         /// Its Ed25519 public key (RFC 8032), base64url without padding. The key, not the name, says whether it is the same relay.
-        pub public_key: String,
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        #[ts(type = "string")]
+        pub public_key: PublicKey,
         /// [`crate::PROTOCOL_VERSION`] of the relay.
         pub protocol: u16,
     }
@@ -83,17 +119,21 @@ body! {
 body! {
     /// The answer to [`RegisterServer`].
     pub struct RegisteredServer {
-        /// The bearer token of this relay's heartbeats.
-        pub token: String,
+        /// A [`crate::relay_proof::Membership`]: what the relay joins with from now on.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub membership: Secret,
         /// The public key that tickets are verified with: Ed25519 (RFC 8032), base64url without padding.
-        pub ticket_key: String,
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        #[ts(type = "string")]
+        pub ticket_key: PublicKey,
         /// Milliseconds between two heartbeats.
         pub heartbeat_interval_ms: u32,
     }
 }
 
 body! {
-    /// `POST /api/relays/{name}/heartbeat`: what a relay carries. `Authorization: Bearer <token>`.
+    /// `POST /api/relays/{name}/heartbeat`: what a relay carries. `Relay-Assertion:` and a
+    /// [`crate::relay_proof::Assertion`].
     pub struct Heartbeat {
         /// Viewers over all streams.
         pub viewers: u32,
@@ -123,11 +163,29 @@ body! {
         /// Streams that the directory has ended or moved elsewhere: viewers are told `stream_ended` and the window is dropped.
         #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
         pub end: Vec<StreamId>,
+        /// Viewers that broadcasters have removed from streams this relay carries: their connections are closed and their tickets
+        /// refused. Each is named for [`crate::limits::TICKET_TIME`].
+        pub removed: Vec<RemovedViewer>,
+        /// Why the directory gives this relay no work, in words for its operator: its public address was not reached, or somebody
+        /// else answers there.
+        pub problem: Option<String>,
     }
 }
 
 body! {
-    /// `POST /api/streams`: a broadcaster asks for a new stream.
+    /// One who may watch a stream no longer.
+    pub struct RemovedViewer {
+        /// The stream.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub stream: StreamId,
+        /// The viewer.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub viewer: ViewerId,
+    }
+}
+
+body! {
+    /// `POST /api/streams`: a broadcaster asks for a new stream. `Authorization: Bearer <pass>` where the directory asks for one.
     pub struct CreateStream {
         /// What it is called.
         #[cfg_attr(feature = "openapi", schema(value_type = String, max_length = 120))]
@@ -135,6 +193,14 @@ body! {
         /// Who finds it.
         #[serde(default)]
         pub visibility: Visibility,
+        /// What viewers must know, where the visibility is `password`: [`crate::limits::PASSWORD_CHARS_MIN`] to
+        /// [`crate::limits::PASSWORD_CHARS_MAX`] characters.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub password: Option<Secret>,
+        /// Whether its payloads are end-to-end encrypted. The directory only tells others: the key is in the link alone.
+        #[serde(default)]
+        pub sealed: bool,
     }
 }
 
@@ -161,7 +227,8 @@ body! {
         /// Relays in order of preference.
         pub relays: Vec<RelayAddress>,
         /// For publishing or watching, as asked.
-        pub ticket: String,
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub ticket: Secret,
         /// The stream's epoch.
         pub epoch: u32,
     }
@@ -174,6 +241,37 @@ body! {
         #[serde(default)]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub failed: Option<RelayName>,
+    }
+}
+
+/// One server-sent event of `GET /api/streams/{id}/orders` (its `data`, JSON): what the directory wants of a broadcaster.
+/// `Authorization: Bearer <broadcast key>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[ts(export)]
+pub enum Order {
+    /// Where the stream belongs. First, whenever the ticket is to be renewed (the epoch is the same), and whenever the stream is to
+    /// move (the epoch is higher).
+    Assignment {
+        /// Relays, ticket and epoch.
+        assignment: Assignment,
+    },
+    /// The stream was ended by an operator, or because its pass was revoked.
+    End {
+        /// Why, for people.
+        message: String,
+    },
+}
+
+body! {
+    /// `POST /api/streams/{id}/watch`: a viewer asks in; also without a body. `Authorization: Bearer <watch ticket>` renews that
+    /// ticket instead, without the password.
+    pub struct WatchRequest {
+        /// The stream's password, where it has one.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub password: Option<Secret>,
     }
 }
 
@@ -217,6 +315,8 @@ body! {
         pub state: StreamState,
         /// People who watch, over all relays.
         pub viewers: u32,
+        /// Whether its payloads are end-to-end encrypted: the link must hold the key.
+        pub sealed: bool,
     }
 }
 

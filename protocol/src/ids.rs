@@ -32,6 +32,9 @@ pub enum InvalidName {
         "a relay name is 1 to {RELAY_NAME_CHARS_MAX} of a-z, 0-9 and -, and begins and ends with a letter or digit"
     )]
     RelayName,
+    /// Not 16 hexadecimal digits in lower case.
+    #[error("a viewer id is 16 hexadecimal digits in lower case")]
+    ViewerId,
     /// Not 32 bytes in base64url.
     #[error("a broadcast key is 32 bytes in base64url")]
     BroadcastKey,
@@ -212,6 +215,48 @@ impl fmt::Display for TrackNumber {
     }
 }
 
+/// Names one viewer of one stream, by chance: 16 hexadecimal digits on the wire. It says nothing about the person.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[serde(try_from = "String", into = "String")]
+#[ts(export, type = "string")]
+pub struct ViewerId(pub u64);
+
+impl FromStr for ViewerId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let well_formed = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let number = well_formed.then(|| u64::from_str_radix(text, 16).ok()).flatten();
+        number.map(Self).ok_or(InvalidName::ViewerId)
+    }
+}
+
+impl TryFrom<String> for ViewerId {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<ViewerId> for String {
+    fn from(id: ViewerId) -> Self {
+        id.to_string()
+    }
+}
+
+impl fmt::Display for ViewerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for ViewerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// The secret that owns one stream: 32 random bytes, base64url without padding on the wire. Never in a link, a log or `Debug`.
 #[derive(Clone, Serialize, Deserialize, TS)]
 #[serde(try_from = "String", into = "String")]
@@ -323,6 +368,15 @@ mod tests {
         assert!("relay-1".parse::<RelayName>().is_ok());
         for text in ["", "-a", "a-", "Relay", "a.b", "a b", &"x".repeat(64)] {
             assert_eq!(text.parse::<RelayName>(), Err(InvalidName::RelayName), "{text}");
+        }
+    }
+
+    #[test]
+    fn viewer_ids_are_16_hexadecimal_digits() {
+        let id = ViewerId(0x00ab_cdef_0123_4567);
+        assert_eq!((id.to_string().as_str(), id.to_string().parse()), ("00abcdef01234567", Ok(id)));
+        for text in ["", "1", "00ABCDEF01234567", "+0abcdef01234567", "00abcdef012345678"] {
+            assert_eq!(text.parse::<ViewerId>(), Err(InvalidName::ViewerId), "{text}");
         }
     }
 

@@ -7,12 +7,16 @@ pub mod http;
 pub mod ids;
 pub mod limits;
 pub mod media_message;
+pub mod relay_proof;
+pub mod secret;
+pub mod signing;
 pub mod ticket;
 pub mod track;
 
 pub use error::ErrorCode;
-pub use ids::{BroadcastKey, BroadcastKeyHash, RelayName, StreamId, Title, TrackNumber};
+pub use ids::{BroadcastKey, BroadcastKeyHash, RelayName, StreamId, Title, TrackNumber, ViewerId};
 pub use media_message::{MediaHeader, MediaKind};
+pub use secret::{Secret, SecretHash};
 pub use track::{TrackInfo, TrackKind};
 
 /// Version of the control messages and of the media header, named in the first message of every connection.

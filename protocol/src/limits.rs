@@ -65,3 +65,25 @@ pub const TICKET_RELAYS_MAX: usize = 8;
 
 /// Longest time between key frames of a picture track: what a late joiner waits for at most, and what a relay must hold.
 pub const KEY_FRAME_INTERVAL: Duration = Duration::from_secs(2);
+
+/// From how much of [`TICKET_TIME`] on a ticket is renewed: half, so that a directory may be away for minutes.
+pub const TICKET_RENEWED_AFTER: Duration = Duration::from_secs(TICKET_TIME.as_secs() / 2);
+
+/// How long an expired ticket still counts at a relay that can't reach the directory that would renew it. Longer than an outage
+/// that people sit out; a stream that nobody can be removed from does not go on for ever.
+pub const DIRECTORY_AWAY_TIME_MAX: Duration = Duration::from_secs(3600);
+
+/// How far a relay's clock and the directory's may be apart, and how long a request of a relay may be under way.
+pub const RELAY_ASSERTION_TIME: Duration = Duration::from_secs(30);
+
+/// Longest challenge that a directory puts to a relay, in bytes.
+pub const CHALLENGE_BYTES_MAX: usize = 128;
+
+/// Shortest password of a stream, in characters: guessing is slowed down to a few attempts a minute.
+pub const PASSWORD_CHARS_MIN: usize = 4;
+
+/// Longest password of a stream, in characters.
+pub const PASSWORD_CHARS_MAX: usize = 128;
+
+/// Most viewers that a broadcaster is told of one by one: more is a crowd, of which nobody is picked out by hand.
+pub const AUDIENCE_MAX: usize = 100;

@@ -2,7 +2,8 @@
 import type { CarriedStream } from "./CarriedStream";
 
 /**
- * `POST /api/relays/{name}/heartbeat`: what a relay carries. `Authorization: Bearer <token>`.
+ * `POST /api/relays/{name}/heartbeat`: what a relay carries. `Relay-Assertion:` and a
+ * [`crate::relay_proof::Assertion`].
  */
 export type Heartbeat = { 
 /**

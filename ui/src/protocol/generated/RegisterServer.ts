@@ -2,7 +2,9 @@
 import type { RelayName } from "./RelayName";
 
 /**
- * `POST /register_server`: a relay joins. `Authorization: Bearer <join secret>`.
+ * `POST /register_server`: a relay joins. `Authorization: Bearer` and the directory's join secret, a
+ * [`crate::relay_proof::JoinToken`], or the relay's [`crate::relay_proof::Membership`]; `Relay-Assertion:` and a
+ * [`crate::relay_proof::Assertion`] of the key in the body.
  */
 export type RegisterServer = { 
 /**

@@ -26,4 +26,8 @@ state: StreamState,
 /**
  * People who watch, over all relays.
  */
-viewers: number, };
+viewers: number, 
+/**
+ * Whether its payloads are end-to-end encrypted: the link must hold the key.
+ */
+sealed: boolean, };

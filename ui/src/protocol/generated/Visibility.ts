@@ -3,4 +3,4 @@
 /**
  * Who finds a stream.
  */
-export type Visibility = "public" | "unlisted";
+export type Visibility = "public" | "unlisted" | "password";
