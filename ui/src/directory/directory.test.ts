@@ -28,9 +28,12 @@ const failed = (promise: Promise<unknown>) =>
 
 it("creates a stream with JSON and no key", async () => {
   const { directory: d, calls } = directory(() => Response.json({ id: "x" }));
-  await d.create({ title: "Demo", visibility: "unlisted" });
+  await d.create({ title: "Demo", visibility: "unlisted", password: null, sealed: false });
   expect(calls[0]?.url).toBe("http://d:5000/api/streams");
-  expect(calls[0]?.init).toMatchObject({ method: "POST", body: '{"title":"Demo","visibility":"unlisted"}' });
+  expect(calls[0]?.init).toMatchObject({
+    method: "POST",
+    body: '{"title":"Demo","visibility":"unlisted","password":null,"sealed":false}',
+  });
   expect(calls[0]?.init.headers).toMatchObject({ "content-type": "application/json" });
 });
 
@@ -50,7 +53,9 @@ it("names the relay that failed", async () => {
 
 it("hands the directory's own codes on", async () => {
   const { directory: d } = directory(() => Response.json({ code: "no_relay", message: "none" }, { status: 503 }));
-  expect(await failed(d.create({ title: "Demo", visibility: "public" }))).toBe("no_relay");
+  expect(await failed(d.create({ title: "Demo", visibility: "public", password: null, sealed: false }))).toBe(
+    "no_relay",
+  );
 });
 
 it("calls everything else unreachable: no network, a proxy's page", async () => {

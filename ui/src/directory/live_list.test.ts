@@ -8,6 +8,7 @@ const stream = (id: string, viewers = 0): StreamSummary => ({
   created_at_ms: 0,
   state: "live",
   viewers,
+  sealed: false,
 });
 
 class Source implements EventSourceLike {

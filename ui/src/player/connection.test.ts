@@ -31,7 +31,7 @@ class FakeTransport implements Transport {
 }
 
 const answer = (...relays: string[]): WatchAnswer => ({
-  stream: { id: "s", title: "t", created_at_ms: 0, state: "live", viewers: 0 },
+  stream: { id: "s", title: "t", created_at_ms: 0, state: "live", viewers: 0, sealed: false },
   assignment: { relays: relays.map((name) => ({ name, url: `ws://${name}/ws` })), ticket: "ticket", epoch: 1 },
 });
 const track = { track: 1, kind: "video", codec: "avc1.4D401F", width: 2, height: 2 };

@@ -71,6 +71,7 @@ const TO_BROADCASTER: Record<ToBroadcaster["type"], Record<string, Check>> = {
   received: { chunks: isNumber, bytes: isNumber },
   key_frame_wanted: { track: isNumber },
   viewers,
+  audience: { viewers: isList(hasFields({ viewer: isString, since_ms: isNumber })) },
   move: { ticket: isString, relays: isList(isRelay), within_ms: isNumber },
   error,
 };
