@@ -38,7 +38,8 @@ impl Directory {
     /// # Errors
     /// When the directory refuses.
     pub async fn create_stream(&self, title: &str) -> Result<CreatedStream> {
-        let body = CreateStream { title: title.to_owned(), visibility: Visibility::Unlisted };
+        let body =
+            CreateStream { title: title.to_owned(), visibility: Visibility::Unlisted, password: None, sealed: false };
         answer(self.client.post(self.url.join("/api/streams")?).json(&body)).await.context("no stream can be made")
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    MediaHeader, MediaKind, PROTOCOL_VERSION, TrackInfo, TrackKind, TrackNumber,
+    MediaHeader, MediaKind, PROTOCOL_VERSION, Secret, TrackInfo, TrackKind, TrackNumber,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
 };
 use tokio::{
@@ -33,7 +33,7 @@ pub struct Publisher {
     /// The relay.
     pub relay: Url,
     /// A ticket for publishing.
-    pub ticket: String,
+    pub ticket: Secret,
     /// Chunks per second.
     pub rate: u32,
     /// Chunks of a segment.

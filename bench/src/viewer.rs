@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    MediaHeader, MediaKind, PROTOCOL_VERSION,
+    MediaHeader, MediaKind, PROTOCOL_VERSION, Secret,
     control::{ClientHello, ToViewer},
 };
 use tokio::time::timeout;
@@ -40,7 +40,7 @@ pub struct Watching {
     /// The relay.
     pub relay: Url,
     /// A ticket for watching.
-    pub ticket: String,
+    pub ticket: Secret,
     /// Bytes that each chunk's payload must have.
     pub chunk_bytes: usize,
     /// Chunks of a segment.

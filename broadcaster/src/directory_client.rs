@@ -99,7 +99,7 @@ impl DirectoryClient {
     /// # Errors
     /// When the directory refuses (title, no relay) or can't be reached.
     pub async fn create_stream(&self, title: &str, visibility: Visibility) -> Result<CreatedStream, DirectoryError> {
-        let body = CreateStream { title: title.to_owned(), visibility };
+        let body = CreateStream { title: title.to_owned(), visibility, password: None, sealed: false };
         self.json(self.request(Method::POST, "api/streams").json(&body)).await
     }
 

@@ -5,7 +5,7 @@ mod connection;
 use std::{sync::Arc, time::Duration};
 
 use protocol::{
-    BroadcastKey, ErrorCode, RelayName, StreamId, TrackInfo, TrackKind,
+    BroadcastKey, ErrorCode, RelayName, Secret, StreamId, TrackInfo, TrackKind,
     http::{Assignment, RelayAddress},
 };
 use tokio::sync::Notify;
@@ -92,7 +92,7 @@ impl Uplink {
         }
     }
 
-    fn connection<'a>(&'a self, relay: &'a RelayAddress, ticket: &'a str) -> Connection<'a> {
+    fn connection<'a>(&'a self, relay: &'a RelayAddress, ticket: &'a Secret) -> Connection<'a> {
         Connection {
             relay,
             ticket,

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use protocol::{
-    ErrorCode, PROTOCOL_VERSION, TrackInfo,
+    ErrorCode, PROTOCOL_VERSION, Secret, TrackInfo,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
     http::RelayAddress,
     limits::{CONTROL_BYTES_MAX, FIRST_MESSAGE_TIME_MAX, SILENCE_TIME_MAX},
@@ -59,7 +59,7 @@ pub(super) enum End {
     /// The relay is about to leave.
     Moved {
         /// A ticket for elsewhere.
-        ticket: String,
+        ticket: Secret,
         /// Elsewhere.
         relays: Vec<RelayAddress>,
     },
@@ -68,7 +68,7 @@ pub(super) enum End {
 /// What one connection needs.
 pub(super) struct Connection<'a> {
     pub(super) relay: &'a RelayAddress,
-    pub(super) ticket: &'a str,
+    pub(super) ticket: &'a Secret,
     pub(super) tracks: Vec<TrackInfo>,
     pub(super) outbox: &'a Outbox,
     pub(super) key_frame_wanted: &'a Notify,
@@ -102,7 +102,7 @@ impl Connection<'_> {
             .map_err(|error| End::Broken(format!("{name} can't be reached ({error})")))?;
         let hello = ClientHello::RegisterNewStream {
             protocol: PROTOCOL_VERSION,
-            ticket: self.ticket.to_owned(),
+            ticket: self.ticket.clone(),
             tracks: self.tracks.clone(),
         };
         socket.send(text(&hello)).await.map_err(|error| self.broken(&error))?;
@@ -181,7 +181,7 @@ impl Connection<'_> {
                     ToBroadcaster::Viewers { count } => self.board.change(|status| status.viewers = count),
                     ToBroadcaster::Move { ticket, relays, .. } => return End::Moved { ticket, relays },
                     ToBroadcaster::Error { code, message } => return End::Refused(code, message),
-                    ToBroadcaster::StreamRegistered { .. } => {}
+                    ToBroadcaster::Audience { .. } | ToBroadcaster::StreamRegistered { .. } => {}
                 },
             }
         }

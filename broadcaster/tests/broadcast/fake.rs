@@ -19,7 +19,7 @@ use broadcaster::{Broadcast, BroadcastOptions, BroadcastState, BroadcastStatus, 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    BroadcastKey, ErrorCode, MediaHeader, MediaKind, StreamId, TrackInfo,
+    BroadcastKey, ErrorCode, MediaHeader, MediaKind, Secret, StreamId, TrackInfo,
     control::{ClientHello, ToBroadcaster},
     http::{Assignment, CreateStream, CreatedStream, RelayAddress, ServerTime, Visibility},
 };
@@ -70,7 +70,7 @@ impl FakeDirectory {
     }
 
     fn assignment(&self, epoch: u32) -> Assignment {
-        Assignment { relays: self.relays.to_vec(), ticket: format!("ticket {epoch}"), epoch }
+        Assignment { relays: self.relays.to_vec(), ticket: format!("ticket {epoch}").into(), epoch }
     }
 
     async fn create(State(this): State<Self>, Json(body): Json<CreateStream>) -> Json<CreatedStream> {
@@ -142,7 +142,7 @@ impl FakeRelay {
 /// A broadcaster as the relay sees it.
 pub(crate) struct Publisher {
     socket: WebSocketStream<TcpStream>,
-    pub(crate) ticket: String,
+    pub(crate) ticket: Secret,
     pub(crate) tracks: Vec<TrackInfo>,
     pub(crate) confirms: bool,
     chunks: u64,

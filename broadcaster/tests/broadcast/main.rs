@@ -187,7 +187,7 @@ async fn broken_connection_goes_on_at_the_next_relay_from_the_newest_key_frame()
     drop(publisher);
 
     let mut publisher = second.publisher().await;
-    assert_eq!(publisher.ticket, "ticket 1");
+    assert_eq!(publisher.ticket.expose(), "ticket 1");
     let after = publisher.take(1, 30).await;
     assert_eq!(after[0].header.kind, MediaKind::Init);
     assert_well_formed(&after, 1);
@@ -199,7 +199,7 @@ async fn broken_connection_goes_on_at_the_next_relay_from_the_newest_key_frame()
 
     // Both relays of the assignment have failed: a new one is asked for.
     let publisher = first.publisher().await;
-    assert_eq!(publisher.ticket, "ticket 2");
+    assert_eq!(publisher.ticket.expose(), "ticket 2");
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn refused_ticket_is_exchanged_before_another_relay_is_tried() {
         let directory = FakeDirectory::start(&[&first, &second]).await;
         let _broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
         first.hello().await.refuse(code).await;
-        assert_eq!(first.publisher().await.ticket, "ticket 2");
+        assert_eq!(first.publisher().await.ticket.expose(), "ticket 2");
         assert_eq!(directory.assignments.load(Ordering::SeqCst), 1);
     }
 }
@@ -223,9 +223,9 @@ async fn relay_that_leaves_says_where_to_go_on() {
     publisher.take(1, 3).await;
     let url = format!("ws://{}/ws", second.address).parse().unwrap();
     let relays = vec![protocol::http::RelayAddress { name: "relay-2".parse().unwrap(), url }];
-    publisher.say(&ToBroadcaster::Move { ticket: "moved".to_owned(), relays, within_ms: 1_000 }).await;
+    publisher.say(&ToBroadcaster::Move { ticket: "moved".into(), relays, within_ms: 1_000 }).await;
     let mut moved = second.publisher().await;
-    assert_eq!(moved.ticket, "moved");
+    assert_eq!(moved.ticket.expose(), "moved");
     assert_well_formed(&moved.take(1, 10).await, 1);
 }
 
