@@ -58,6 +58,12 @@ impl StreamId {
         hash.update(created_at_us.to_string().as_bytes());
         Self(hash.finalize().into())
     }
+
+    /// The 16 bytes, as keys are derived from them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl FromStr for StreamId {

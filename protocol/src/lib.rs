@@ -1,5 +1,5 @@
 //! Every type that crosses a wire in Dead Streaming: ids, HTTP bodies, control messages, the media message header, tickets,
-//! error codes and limits. Pure: no sockets, no clock, no runtime. TypeScript is generated from here (`ui/src/protocol`).
+//! end-to-end encryption, error codes and limits. Pure: no sockets, no clock, no runtime. TypeScript is generated from here (`ui/src/protocol`).
 
 pub mod control;
 pub mod error;
@@ -8,6 +8,7 @@ pub mod ids;
 pub mod limits;
 pub mod media_message;
 pub mod relay_proof;
+pub mod seal;
 pub mod secret;
 pub mod signing;
 pub mod ticket;
