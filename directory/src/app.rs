@@ -4,16 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::rand;
 use protocol::{
-    RelayName, StreamId,
+    RelayName, Secret, StreamId, ViewerId,
     http::{Assignment, ListEvent, StreamState},
-    ticket::{Action, Grant, TicketSigner},
+    relay_proof::Membership,
+    signing::{Claims, PublicKey, SigningKey},
+    ticket::Grant,
 };
 use service::{Clock, Lifecycle};
 use tokio::sync::{Semaphore, broadcast};
 use tracing::{error, info, warn};
 
 use crate::{
-    config::JoinSecret,
     failure::Failure,
     metrics::Metrics,
     registry::{Note, Place, Registry},
@@ -32,8 +33,8 @@ pub(crate) struct App(Arc<Inner>);
 struct Inner {
     registry: Mutex<Registry>,
     clock: Clock,
-    signer: TicketSigner,
-    join_secret: JoinSecret,
+    signer: SigningKey,
+    join_secret: Secret,
     changes: broadcast::Sender<Arc<str>>,
     readers: Arc<Semaphore>,
     metrics: Metrics,
@@ -44,8 +45,8 @@ impl App {
     pub(crate) fn new(
         registry: Registry,
         clock: Clock,
-        signer: TicketSigner,
-        join_secret: JoinSecret,
+        signer: SigningKey,
+        join_secret: Secret,
         metrics: Metrics,
         life: Lifecycle,
     ) -> Self {
@@ -73,11 +74,11 @@ impl App {
         &self.0.life
     }
 
-    pub(crate) fn join_secret(&self) -> &JoinSecret {
+    pub(crate) fn join_secret(&self) -> &Secret {
         &self.0.join_secret
     }
 
-    pub(crate) fn ticket_key(&self) -> String {
+    pub(crate) fn ticket_key(&self) -> PublicKey {
         self.0.signer.public_key()
     }
 
@@ -120,15 +121,28 @@ impl App {
         self.0.metrics.event_readers.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
-    /// The way to a place: its relays and a ticket that names them all.
-    pub(crate) fn assignment(&self, stream: StreamId, action: Action, place: Place) -> Result<Assignment, Failure> {
-        let names: Vec<RelayName> = place.relays.iter().map(|relay| relay.name.clone()).collect();
-        let grant = Grant::new(stream, action, place.epoch, names, self.0.clock.now_s());
-        let ticket = self.0.signer.sign(&grant).map_err(|error| {
-            error!(%error, "a ticket could not be signed");
+    /// The way to send a stream: the place's relays and a ticket that names them all.
+    pub(crate) fn publish(&self, stream: StreamId, place: Place) -> Result<Assignment, Failure> {
+        let grant = Grant::publish(stream, place.epoch, names(&place), self.0.clock.now_s());
+        Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch })
+    }
+
+    /// The way to watch it.
+    pub(crate) fn watch(&self, stream: StreamId, viewer: ViewerId, place: Place) -> Result<Assignment, Failure> {
+        let grant = Grant::watch(stream, place.epoch, names(&place), viewer, self.0.clock.now_s());
+        Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch })
+    }
+
+    /// What a relay joins with from now on.
+    pub(crate) fn membership(&self, relay: RelayName, public_key: PublicKey) -> Result<Secret, Failure> {
+        self.sign(&Membership { relay, public_key, issued_at_s: self.0.clock.now_s() })
+    }
+
+    pub(crate) fn sign(&self, claims: &impl Claims) -> Result<Secret, Failure> {
+        self.0.signer.sign(claims).map_err(|error| {
+            error!(%error, "a token could not be signed");
             Failure::internal()
-        })?;
-        Ok(Assignment { relays: place.relays, ticket, epoch: place.epoch })
+        })
     }
 
     fn log(&self, note: &Note) {
@@ -155,9 +169,13 @@ impl App {
     }
 }
 
+fn names(place: &Place) -> Vec<RelayName> {
+    place.relays.iter().map(|relay| relay.name.clone()).collect()
+}
+
 /// Random bytes of the system, for keys and tokens.
-pub(crate) fn random() -> Result<[u8; 32], Failure> {
-    let mut bytes = [0; 32];
+pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
+    let mut bytes = [0; LENGTH];
     rand::fill(&mut bytes).map_err(|_| {
         error!("the system has no randomness to give");
         Failure::internal()
@@ -169,8 +187,8 @@ pub(crate) fn random() -> Result<[u8; 32], Failure> {
 impl App {
     /// A directory without relays, for tests of single calls.
     pub(crate) fn for_tests(clock: Clock) -> Self {
-        let signer = TicketSigner::from_pkcs8(&TicketSigner::generate_pkcs8().unwrap()).unwrap();
-        let secret = "a-secret-of-the-tests".parse().unwrap();
+        let signer = SigningKey::from_pkcs8(&SigningKey::generate_pkcs8().unwrap()).unwrap();
+        let secret = "a-secret-of-the-tests".into();
         Self::new(Registry::new(100), clock, signer, secret, Metrics::default(), Lifecycle::new())
     }
 }

@@ -1,9 +1,10 @@
 //! The flags of the `directory` command, and the sentences for those that can't be.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use protocol::Secret;
 use service::{lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
 
 /// Shortest join secret: guessing eight characters over HTTP takes longer than the relays live.
@@ -31,7 +32,7 @@ pub struct Config {
     /// The secret that relays join with, at least 8 characters, the same for the directory and its relays. Rather given by the
     /// environment than here, where other users of the machine can read it
     #[arg(long, env = "JOIN_SECRET", hide_env_values = true, default_value = "", hide_default_value = true)]
-    pub join_secret: JoinSecret,
+    pub join_secret: Secret,
 
     /// Folder of what must outlive a restart: the key that tickets are signed with, made at the first start
     #[arg(long, env = "DIRECTORY_DATA_DIR", default_value = "directory-data", value_name = "FOLDER")]
@@ -56,7 +57,7 @@ impl Config {
     /// # Errors
     /// A sentence that says what to change.
     pub fn check(&self) -> Result<()> {
-        let secret = &self.join_secret.0;
+        let secret = self.join_secret.expose();
         ensure!(
             !secret.is_empty(),
             "no join secret: set JOIN_SECRET to a secret that the relays get too, for instance from `openssl rand -hex 32`"
@@ -88,30 +89,6 @@ impl Config {
     #[must_use]
     pub const fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_seconds)
-    }
-}
-
-/// The secret that relays join with. Never in a log or `Debug`.
-#[derive(Clone)]
-pub struct JoinSecret(String);
-
-impl JoinSecret {
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for JoinSecret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.trim().to_owned()))
-    }
-}
-
-impl fmt::Debug for JoinSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JoinSecret(..)")
     }
 }
 

@@ -2,14 +2,17 @@
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Request, rejection::JsonRejection},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
 };
-use protocol::{ErrorCode, RelayName, StreamId, ids::InvalidName, limits::HTTP_BODY_BYTES_MAX};
+use protocol::{ErrorCode, RelayName, Secret, StreamId, ids::InvalidName, limits::HTTP_BODY_BYTES_MAX};
 use serde::de::DeserializeOwned;
-use subtle::ConstantTimeEq as _;
 
-use crate::{config::JoinSecret, failure::Failure};
+use crate::failure::Failure;
+
+/// What a relay signed about its request: an [`protocol::relay_proof::Assertion`].
+const ASSERTION: HeaderName = HeaderName::from_static("relay-assertion");
 
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -44,15 +47,21 @@ fn has_body(headers: &HeaderMap) -> bool {
 
 fn refusal(rejection: &JsonRejection) -> Failure {
     match rejection {
-        JsonRejection::MissingJsonContentType(_) => Failure::new(
-            ErrorCode::UnsupportedMediaType,
-            "the body must be JSON, and the header `Content-Type: application/json` must say so",
-        ),
-        other if other.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => {
-            Failure::new(ErrorCode::TooLarge, format!("the body has more than {HTTP_BODY_BYTES_MAX} bytes"))
-        }
+        JsonRejection::MissingJsonContentType(_) => not_json(),
+        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         other => Failure::new(ErrorCode::InvalidRequest, other.body_text()),
     }
+}
+
+fn not_json() -> Failure {
+    Failure::new(
+        ErrorCode::UnsupportedMediaType,
+        "the body must be JSON, and the header `Content-Type: application/json` must say so",
+    )
+}
+
+fn too_large() -> Failure {
+    Failure::new(ErrorCode::TooLarge, format!("the body has more than {HTTP_BODY_BYTES_MAX} bytes"))
 }
 
 /// The `{id}` of a path.
@@ -88,19 +97,41 @@ where
     parsed.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))
 }
 
-/// The secret, key or token of `Authorization: Bearer ...` (RFC 6750 2.1).
-pub(crate) struct Bearer(String);
+/// A body as it was received, and what its sender signed about it.
+pub(crate) struct SignedBody {
+    pub(crate) assertion: Secret,
+    pub(crate) bytes: Bytes,
+}
 
-impl Bearer {
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
+impl<S: Send + Sync> FromRequest<S> for SignedBody {
+    type Rejection = Failure;
 
-    /// Whether it is the join secret, in constant time.
-    pub(crate) fn is(&self, secret: &JoinSecret) -> bool {
-        self.0.as_bytes().ct_eq(secret.expose().as_bytes()).into()
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let assertion = request.headers().get(ASSERTION).and_then(|value| value.to_str().ok());
+        let assertion = assertion.map(Secret::from).ok_or_else(|| {
+            Failure::unauthorized("this call needs the header `Relay-Assertion`, signed with the relay's key")
+        })?;
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(not_json());
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            _ => Failure::new(ErrorCode::InvalidRequest, rejection.body_text()),
+        })?;
+        Ok(Self { assertion, bytes })
     }
 }
+
+/// What a signed body says.
+pub(crate) fn json<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Failure> {
+    let invalid = |error: serde_json::Error| Failure::new(ErrorCode::InvalidRequest, error.to_string());
+    serde_json::from_slice(bytes).map_err(invalid)
+}
+
+/// The secret, key or token of `Authorization: Bearer ...` (RFC 6750 2.1).
+pub(crate) struct Bearer(pub(crate) Secret);
 
 impl<S: Send + Sync> FromRequestParts<S> for Bearer {
     type Rejection = Failure;
@@ -111,6 +142,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
         if !scheme.eq_ignore_ascii_case("bearer") || secret.trim().is_empty() {
             return Err(Failure::unauthorized("this call needs the header `Authorization: Bearer ...`"));
         }
-        Ok(Self(secret.trim().to_owned()))
+        Ok(Self(secret.trim().into()))
     }
 }

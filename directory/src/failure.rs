@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use protocol::{ErrorCode, http::ApiError};
+use protocol::{ErrorCode, http::ApiError, relay_proof::AssertionError};
 
 use crate::registry::{HeartbeatError, InvalidJoining, PlaceError, RegisterError};
 
@@ -73,7 +73,7 @@ impl From<HeartbeatError> for Failure {
     fn from(error: HeartbeatError) -> Self {
         let code = match error {
             HeartbeatError::Unknown => ErrorCode::RelayUnknown,
-            HeartbeatError::Unauthorized => ErrorCode::Unauthorized,
+            HeartbeatError::Replayed => ErrorCode::Unauthorized,
         };
         Self::new(code, error.to_string())
     }
@@ -83,9 +83,16 @@ impl From<RegisterError> for Failure {
     fn from(error: RegisterError) -> Self {
         let code = match error {
             RegisterError::NameTaken(_) => ErrorCode::RelayNameTaken,
+            RegisterError::Replayed => ErrorCode::Unauthorized,
             RegisterError::Full => ErrorCode::TooManyRelays,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<AssertionError> for Failure {
+    fn from(error: AssertionError) -> Self {
+        Self::unauthorized(&error.to_string())
     }
 }
 

@@ -14,7 +14,7 @@ mod ticket_key;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use protocol::ticket::TicketSigner;
+use protocol::signing::SigningKey;
 use service::{Clock, Lifecycle, internal_listener, listener};
 use tokio::{
     net::TcpListener,
@@ -32,7 +32,7 @@ const TICK_INTERVAL: Duration = Duration::from_millis(250);
 pub struct Directory {
     config: Config,
     clock: Clock,
-    signer: TicketSigner,
+    signer: SigningKey,
     public: TcpListener,
     internal: TcpListener,
 }

@@ -7,6 +7,7 @@ mod joining;
 mod lease;
 mod note;
 mod relay;
+mod said;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,8 @@ use std::{
 };
 
 use protocol::{
-    BroadcastKey, BroadcastKeyHash, RelayName, StreamId, Title,
-    http::{ListEvent, RelayAddress, StreamState, StreamSummary, Visibility},
+    BroadcastKey, RelayName, StreamId, Title,
+    http::{ListEvent, RelayAddress, StreamState, StreamSummary},
     limits::{STREAM_START_TIME_MAX, TICKET_RELAYS_MAX},
 };
 use thiserror::Error;
@@ -26,6 +27,7 @@ use thiserror::Error;
 use self::{
     ended::Ended,
     relay::Relay,
+    said::Said,
     stream::{FAILOVER_TIME_MAX, Stream},
 };
 pub use self::{
@@ -33,6 +35,7 @@ pub use self::{
     lease::{HeartbeatError, RegisterError},
     note::Note,
     relay::{Joining, RelayHealth},
+    stream::NewStream,
 };
 
 /// Why a stream has no place.
@@ -88,6 +91,7 @@ pub struct Registry {
     by_age: BTreeMap<u64, StreamId>,
     relays: BTreeMap<RelayName, Relay>,
     ended: Ended,
+    said: Said,
     streams_max: usize,
     changes: Vec<ListEvent>,
     notes: Vec<Note>,
@@ -102,6 +106,7 @@ impl Registry {
             by_age: BTreeMap::new(),
             relays: BTreeMap::new(),
             ended: Ended::default(),
+            said: Said::default(),
             streams_max,
             changes: Vec::new(),
             notes: Vec::new(),
@@ -112,23 +117,17 @@ impl Registry {
     ///
     /// # Errors
     /// [`PlaceError::NoRelay`] or [`PlaceError::TooManyStreams`].
-    pub fn create(
-        &mut self,
-        now_us: u64,
-        title: Title,
-        visibility: Visibility,
-        key_hash: BroadcastKeyHash,
-    ) -> Result<(StreamId, Place), PlaceError> {
+    pub fn create(&mut self, now_us: u64, about: NewStream) -> Result<(StreamId, Place), PlaceError> {
         if self.streams.len() >= self.streams_max {
             return Err(PlaceError::TooManyStreams);
         }
         let assigned = assignment::preferred(&self.relays, &self.streams, None, None, now_us);
         let place = self.place(&assigned, 1)?;
         let mut created_at_us = now_us;
-        while self.is_used(&title, created_at_us) {
+        while self.is_used(&about.title, created_at_us) {
             created_at_us += 1;
         }
-        let stream = Stream::new(title, visibility, created_at_us, key_hash, assigned);
+        let stream = Stream::new(about, created_at_us, assigned);
         let id = stream.id;
         self.by_age.insert(created_at_us, id);
         self.streams.insert(id, stream);
@@ -199,6 +198,7 @@ impl Registry {
     /// of counts of viewers that were held back. To be called a few times a second.
     pub fn tick(&mut self, now_us: u64) {
         self.lose_silent_relays(now_us);
+        self.said.forget_old(now_us);
         let over: Vec<_> =
             self.streams.values().filter(|stream| stream.is_over(now_us)).map(|stream| stream.id).collect();
         for id in over {
@@ -258,7 +258,7 @@ impl Registry {
 
     fn owned(&self, id: StreamId, key: &BroadcastKey) -> Result<&Stream, PlaceError> {
         let stream = self.streams.get(&id).ok_or(PlaceError::NotFound)?;
-        if stream.key_hash.matches(key) { Ok(stream) } else { Err(PlaceError::Unauthorized) }
+        if stream.about.key_hash.matches(key) { Ok(stream) } else { Err(PlaceError::Unauthorized) }
     }
 
     /// The addresses of those of `names` that still are relays.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use protocol::ticket::TicketSigner;
+use protocol::signing::SigningKey;
 use tracing::{info, warn};
 
 /// The file in the data folder: an Ed25519 private key in PKCS #8 (RFC 5958), DER.
@@ -17,7 +17,7 @@ const FILE_NAME: &str = "ticket-key.der";
 ///
 /// # Errors
 /// A sentence when the folder or file can't be used.
-pub(crate) fn load_or_make(data_dir: &Path) -> Result<TicketSigner> {
+pub(crate) fn load_or_make(data_dir: &Path) -> Result<SigningKey> {
     make_folder(data_dir).with_context(|| {
         format!("can't use the data folder {}; choose one that can be written with --data-dir", data_dir.display())
     })?;
@@ -34,8 +34,8 @@ pub(crate) fn load_or_make(data_dir: &Path) -> Result<TicketSigner> {
     }
 }
 
-fn read(pkcs8: &[u8], path: &Path) -> Result<TicketSigner> {
-    TicketSigner::from_pkcs8(pkcs8).map_err(|_| {
+fn read(pkcs8: &[u8], path: &Path) -> Result<SigningKey> {
+    SigningKey::from_pkcs8(pkcs8).map_err(|_| {
         anyhow!(
             "the ticket key {} is damaged; restore it, or remove it to get a new one (tickets signed with the old one stop \
              working)",
@@ -46,8 +46,8 @@ fn read(pkcs8: &[u8], path: &Path) -> Result<TicketSigner> {
 
 /// Makes the key file in one step: a second directory that starts at the same time reads the same key, and nobody reads half a
 /// file.
-fn make(path: &Path) -> Result<TicketSigner> {
-    let pkcs8 = TicketSigner::generate_pkcs8().context("the system has no randomness for a ticket key")?;
+fn make(path: &Path) -> Result<SigningKey> {
+    let pkcs8 = SigningKey::generate_pkcs8().context("the system has no randomness for a ticket key")?;
     let draft = Draft(path.with_extension(format!("draft-{}", std::process::id())));
     let wanted = || format!("can't write the ticket key {}; choose another --data-dir", path.display());
     draft.write(&pkcs8).with_context(wanted)?;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use protocol::{
     RelayName, StreamId,
     http::{CarriedStream, Heartbeat},
+    signing::PublicKey,
 };
 use thiserror::Error;
 
@@ -17,12 +18,18 @@ use super::{
 /// Most relays that hold a name at a time: an answer about assignment looks at all of them.
 pub(super) const RELAYS_MAX: usize = 1024;
 
+/// What a relay reads that signs two requests with the same time.
+const REPLAYED: &str = "the relay's signature was used before: each must be of a later time than the one before it";
+
 /// Why a relay may not join.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RegisterError {
     /// A relay with another key holds the name.
     #[error("the name {0} is held by another relay; give this one another name, or stop the other one first")]
     NameTaken(RelayName),
+    /// It was said before.
+    #[error("{REPLAYED}")]
+    Replayed,
     /// [`RELAYS_MAX`] is reached.
     #[error("the directory has {RELAYS_MAX} relays already, which is as many as it takes")]
     Full,
@@ -34,47 +41,60 @@ pub enum HeartbeatError {
     /// The name is held by nobody.
     #[error("the directory does not know this relay: it must register again")]
     Unknown,
-    /// The token is not the one of the newest registration.
-    #[error("the token is not the one this relay got when it registered last")]
-    Unauthorized,
+    /// It was said before.
+    #[error("{REPLAYED}")]
+    Replayed,
 }
 
 impl Registry {
-    /// A relay joins, or registers once more after a restart. `token` will authorize its heartbeats.
+    /// A relay joins, or registers once more after a restart; it said so at `said_at_ms` of its clock, in milliseconds
+    /// since the Unix epoch.
     ///
     /// # Errors
-    /// When another relay holds the name.
-    pub fn register(&mut self, now_us: u64, joining: Joining, token: String) -> Result<(), RegisterError> {
+    /// When another relay holds the name, or it was said before.
+    pub fn register(&mut self, now_us: u64, joining: Joining, said_at_ms: u64) -> Result<(), RegisterError> {
         self.tick(now_us); // a relay lost by now must not be in the way
         let name = joining.address.name.clone();
-        let full = self.relays.len() >= RELAYS_MAX;
+        let holder = self.relays.get(&name);
+        if holder.is_some_and(|holder| holder.joining.public_key != joining.public_key) {
+            return Err(RegisterError::NameTaken(name));
+        }
+        if holder.is_none() && self.relays.len() >= RELAYS_MAX {
+            return Err(RegisterError::Full);
+        }
+        if !self.said.is_news(now_us, joining.public_key, said_at_ms) {
+            return Err(RegisterError::Replayed);
+        }
         match self.relays.get_mut(&name) {
-            Some(holder) if holder.joining.public_key != joining.public_key => {
-                return Err(RegisterError::NameTaken(name));
-            }
-            Some(holder) => holder.rejoin(joining, token, now_us),
-            None if full => return Err(RegisterError::Full),
-            None => {
-                self.relays.insert(name, Relay::new(joining, token, now_us));
-            }
+            Some(holder) => holder.rejoin(joining, now_us),
+            None => drop(self.relays.insert(name, Relay::new(joining, now_us))),
         }
         Ok(())
     }
 
-    /// Takes a relay's report. The answer names the streams it is to end.
+    /// The key of the relay that holds a name.
+    #[must_use]
+    pub fn key_of(&self, name: &RelayName) -> Option<PublicKey> {
+        self.relays.get(name).map(|relay| relay.joining.public_key)
+    }
+
+    /// Takes a relay's report, said at `said_at_ms` of its clock. The answer names the streams it is to end.
     ///
     /// # Errors
-    /// When the relay holds no name, or the token is not its own.
+    /// When no relay with this key holds the name, or it was said before.
     pub fn heartbeat(
         &mut self,
         now_us: u64,
         name: &RelayName,
-        token: &str,
+        key: &PublicKey,
+        said_at_ms: u64,
         heartbeat: Heartbeat,
     ) -> Result<Vec<StreamId>, HeartbeatError> {
-        let relay = self.relays.get_mut(name).filter(|relay| !relay.is_lost(now_us)).ok_or(HeartbeatError::Unknown)?;
-        if !relay.has_token(token) {
-            return Err(HeartbeatError::Unauthorized);
+        let relay =
+            self.relays.get_mut(name).filter(|relay| !relay.is_lost(now_us) && relay.joining.public_key == *key);
+        let relay = relay.ok_or(HeartbeatError::Unknown)?;
+        if !self.said.is_news(now_us, *key, said_at_ms) {
+            return Err(HeartbeatError::Replayed);
         }
         let reports = newest_of_each(heartbeat.streams);
         relay.heard(now_us);

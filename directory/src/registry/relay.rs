@@ -6,8 +6,8 @@ use protocol::{
     StreamId,
     http::RelayAddress,
     limits::{HEARTBEAT_INTERVAL, RELAY_SILENCE_TIME_MAX},
+    signing::PublicKey,
 };
-use subtle::ConstantTimeEq as _;
 
 use super::micros;
 
@@ -23,8 +23,8 @@ pub struct Joining {
     pub streams_max: u32,
     /// Most viewers it serves.
     pub viewers_max: u32,
-    /// Its public key, base64url: says whether it is the same relay.
-    pub public_key: String,
+    /// Its key: says whether it is the same relay.
+    pub public_key: PublicKey,
 }
 
 /// How a relay is doing.
@@ -42,7 +42,6 @@ pub enum RelayHealth {
 #[derive(Debug)]
 pub(super) struct Relay {
     pub(super) joining: Joining,
-    token: String,
     heard_at_us: u64,
     /// The streams of its last heartbeat that the registry knows.
     pub(super) carried: HashSet<StreamId>,
@@ -53,24 +52,18 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn new(joining: Joining, token: String, now_us: u64) -> Self {
-        Self { joining, token, heard_at_us: now_us, carried: HashSet::new(), streams: 0, viewers: 0 }
+    pub(super) fn new(joining: Joining, now_us: u64) -> Self {
+        Self { joining, heard_at_us: now_us, carried: HashSet::new(), streams: 0, viewers: 0 }
     }
 
     /// The same relay registers once more: it was restarted, or lost the answer. What it carries is told by its next heartbeat.
-    pub(super) fn rejoin(&mut self, joining: Joining, token: String, now_us: u64) {
+    pub(super) fn rejoin(&mut self, joining: Joining, now_us: u64) {
         self.joining = joining;
-        self.token = token;
         self.heard_at_us = now_us;
     }
 
     pub(super) fn heard(&mut self, now_us: u64) {
         self.heard_at_us = now_us;
-    }
-
-    /// Whether `token` is this relay's, in constant time.
-    pub(super) fn has_token(&self, token: &str) -> bool {
-        self.token.as_bytes().ct_eq(token.as_bytes()).into()
     }
 
     /// Whether it has lost its name by being silent.

@@ -46,14 +46,25 @@ struct Told {
     at_us: u64,
 }
 
+/// What a broadcaster says of a stream that it asks for.
+#[derive(Debug, Clone)]
+pub struct NewStream {
+    /// What it is called.
+    pub title: Title,
+    /// Who finds it.
+    pub visibility: Visibility,
+    /// Whether its payloads are end-to-end encrypted.
+    pub sealed: bool,
+    /// What owns it.
+    pub key_hash: BroadcastKeyHash,
+}
+
 /// A stream that has not ended.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) id: StreamId,
-    pub(super) title: Title,
-    pub(super) visibility: Visibility,
+    pub(super) about: NewStream,
     pub(super) created_at_us: u64,
-    pub(super) key_hash: BroadcastKeyHash,
     /// Counts the assignments; fences off older publishers.
     pub(super) epoch: u32,
     /// The relays of the newest assignment, in order of preference.
@@ -65,19 +76,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(
-        title: Title,
-        visibility: Visibility,
-        created_at_us: u64,
-        key_hash: BroadcastKeyHash,
-        assigned: Vec<RelayName>,
-    ) -> Self {
+    pub(super) fn new(about: NewStream, created_at_us: u64, assigned: Vec<RelayName>) -> Self {
         Self {
-            id: StreamId::of(&title, created_at_us),
-            title,
-            visibility,
+            id: StreamId::of(&about.title, created_at_us),
+            about,
             created_at_us,
-            key_hash,
             epoch: 1,
             assigned,
             reports: BTreeMap::new(),
@@ -101,16 +104,17 @@ impl Stream {
     pub(super) fn summary(&self) -> StreamSummary {
         StreamSummary {
             id: self.id,
-            title: self.title.clone(),
+            title: self.about.title.clone(),
             created_at_ms: self.created_at_us / 1000,
             state: self.state(),
             viewers: self.viewers(),
+            sealed: self.about.sealed,
         }
     }
 
     /// Whether people find it in the list.
     pub(super) fn is_listed(&self) -> bool {
-        self.visibility == Visibility::Public && !matches!(self.phase, Phase::Starting { .. })
+        self.about.visibility == Visibility::Public && !matches!(self.phase, Phase::Starting { .. })
     }
 
     /// Where media arrives: the live report of the highest epoch.

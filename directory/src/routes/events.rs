@@ -100,13 +100,14 @@ mod tests {
     use protocol::{
         BroadcastKey,
         http::{CarriedStream, Heartbeat, RelayAddress, Visibility},
+        signing::PublicKey,
     };
     use service::Clock;
 
     use super::*;
     use crate::{
         app::{CHANGES_BEHIND_MAX, EVENT_READERS_MAX},
-        registry::Joining,
+        registry::{Joining, NewStream},
     };
 
     async fn open(app: &App) -> Response {
@@ -124,18 +125,23 @@ mod tests {
     fn flapping(app: &App) -> impl FnMut() {
         let relay: protocol::RelayName = "relay-1".parse().unwrap();
         let address = RelayAddress { name: relay.clone(), url: "ws://relay-1/ws".parse().unwrap() };
-        let joining = Joining { address, streams_max: 9, viewers_max: 9, public_key: String::new() };
+        let relay_key: PublicKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+        let joining = Joining { address, streams_max: 9, viewers_max: 9, public_key: relay_key };
         let key = BroadcastKey::new([0; 32]).hash();
         let id = app.registry(|registry, now_us| {
-            registry.register(now_us, joining, "token".to_owned()).unwrap();
-            registry.create(now_us, "demo".parse().unwrap(), Visibility::Public, key).unwrap().0
+            registry.register(now_us, joining, 0).unwrap();
+            let title = "demo".parse().unwrap();
+            let about = NewStream { title, visibility: Visibility::Public, sealed: false, key_hash: key };
+            registry.create(now_us, about).unwrap().0
         });
-        let (app, mut live) = (app.clone(), false);
+        let (app, mut live, mut said_at_ms) = (app.clone(), false, 0);
         move || {
             live = !live;
+            said_at_ms += 1;
             let streams = vec![CarriedStream { stream: id, epoch: 1, live, viewers: 0 }];
             let heartbeat = Heartbeat { viewers: 0, streams };
-            app.registry(|registry, now_us| registry.heartbeat(now_us, &relay, "token", heartbeat)).unwrap();
+            app.registry(|registry, now_us| registry.heartbeat(now_us, &relay, &relay_key, said_at_ms, heartbeat))
+                .unwrap();
         }
     }
 

@@ -4,7 +4,7 @@ use axum::{Json, Router, routing::get};
 use protocol::http::ApiError;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 
 use crate::app::App;
@@ -29,13 +29,17 @@ impl Modify for Secrets {
         let components = document.components.get_or_insert_default();
         for (name, description) in [
             ("join_secret", "The secret that the directory and its relays share"),
-            ("relay_token", "What a relay got when it registered"),
             ("broadcast_key", "What a broadcaster got when it made the stream"),
         ] {
             let mut bearer = Http::new(HttpAuthScheme::Bearer);
             bearer.description = Some(description.to_owned());
             components.add_security_scheme(name, SecurityScheme::Http(bearer));
         }
+        let assertion = ApiKeyValue::with_description(
+            "Relay-Assertion",
+            "What a relay signed about the request: method, path, time and the body's SHA-256",
+        );
+        components.add_security_scheme("relay_assertion", SecurityScheme::ApiKey(ApiKey::Header(assertion)));
     }
 }
 

@@ -9,7 +9,6 @@ use axum::{
 use protocol::{
     BroadcastKey, ErrorCode, StreamId, Title,
     http::{ApiError, Assignment, AssignmentRequest, CreateStream, CreatedStream, StreamList},
-    ticket::Action,
 };
 use tracing::info;
 
@@ -17,6 +16,7 @@ use crate::{
     app::{self, App},
     extract::{Bearer, Body, Id},
     failure::Failure,
+    registry::NewStream,
 };
 
 /// Makes a stream and gives it relays. It is in the list once media arrives.
@@ -39,13 +39,17 @@ pub(super) async fn create(State(app): State<App>, Body(body): Body<CreateStream
     let invalid = |error: protocol::ids::InvalidName| Failure::new(ErrorCode::InvalidTitle, error.to_string());
     let title: Title = body.title.parse().map_err(invalid)?;
     let broadcast_key = BroadcastKey::new(app::random()?);
-    let key_hash = broadcast_key.hash();
-    let (id, place) =
-        app.registry(|registry, now_us| registry.create(now_us, title.clone(), body.visibility, key_hash))?;
+    let about = NewStream {
+        title: title.clone(),
+        visibility: body.visibility,
+        sealed: body.sealed,
+        key_hash: broadcast_key.hash(),
+    };
+    let (id, place) = app.registry(|registry, now_us| registry.create(now_us, about))?;
     app.metrics().streams_created.inc();
     let relay = place.relays.first().map(|relay| relay.name.to_string());
     info!(stream.id = %id, relay, "a stream was made");
-    let assignment = app.assignment(id, Action::Publish, place)?;
+    let assignment = app.publish(id, place)?;
     let location = [(header::LOCATION, format!("/view/{id}"))];
     Ok((StatusCode::CREATED, location, Json(CreatedStream { id, title, broadcast_key, assignment })).into_response())
 }
@@ -90,7 +94,7 @@ pub(super) async fn reassign(
     let place = app.registry(|registry, now_us| registry.reassign(now_us, id, &key, failed.as_ref()))?;
     let relay = place.relays.first().map(|relay| relay.name.to_string());
     info!(stream.id = %id, relay, epoch = place.epoch, "a stream was given other relays");
-    Ok(Json(app.assignment(id, Action::Publish, place)?))
+    Ok(Json(app.publish(id, place)?))
 }
 
 /// Ends a stream.
@@ -118,7 +122,7 @@ pub(super) async fn end(State(app): State<App>, Id(id): Id, bearer: Bearer) -> R
 /// The key of the header. One that is no key at all is as wrong as another stream's, but a stream that is gone is told first:
 /// that is what a broadcaster can act on.
 fn broadcast_key(app: &App, id: StreamId, bearer: &Bearer) -> Result<BroadcastKey, Failure> {
-    bearer.expose().parse().map_err(|error: protocol::ids::InvalidName| {
+    bearer.0.expose().parse().map_err(|error: protocol::ids::InvalidName| {
         if app.registry(|registry, _| registry.has(&id)) {
             Failure::unauthorized(&error.to_string())
         } else {

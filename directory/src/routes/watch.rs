@@ -2,11 +2,15 @@
 
 use axum::{Json, extract::State};
 use protocol::{
+    ViewerId,
     http::{ApiError, WatchAnswer},
-    ticket::Action,
 };
 
-use crate::{app::App, extract::Id, failure::Failure};
+use crate::{
+    app::{self, App},
+    extract::Id,
+    failure::Failure,
+};
 
 /// Hands a viewer the relays of a stream and a ticket to watch it.
 #[utoipa::path(
@@ -24,5 +28,6 @@ use crate::{app::App, extract::Id, failure::Failure};
 )]
 pub(super) async fn watch(State(app): State<App>, Id(id): Id) -> Result<Json<WatchAnswer>, Failure> {
     let (stream, place) = app.registry(|registry, _| registry.watch(id))?;
-    Ok(Json(WatchAnswer { stream, assignment: app.assignment(id, Action::Watch, place)? }))
+    let viewer = ViewerId(u64::from_le_bytes(app::random()?));
+    Ok(Json(WatchAnswer { stream, assignment: app.watch(id, viewer, place)? }))
 }

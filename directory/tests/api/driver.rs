@@ -1,18 +1,17 @@
-//! A directory on ports of its own, a relay that says what it is told to, and a reader of events.
+//! A directory on ports of its own, and a reader of events.
 
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser as _;
 use directory::{Config, Directory};
 use futures_util::{Stream, StreamExt as _};
-use protocol::{
-    StreamId,
-    http::{CreatedStream, HeartbeatAnswer, ListEvent, RegisteredServer},
-};
+use protocol::http::{CreatedStream, ListEvent};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use service::{Clock, Lifecycle};
 use tempfile::TempDir;
+
+use crate::relay::Relay;
 
 pub(crate) const JOIN_SECRET: &str = "a-secret-of-the-tests";
 
@@ -20,9 +19,6 @@ pub(crate) const JOIN_SECRET: &str = "a-secret-of-the-tests";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const START_US: u64 = 1_763_000_000_000_000;
-
-/// 32 zero bytes in base64url.
-pub(crate) const PUBLIC_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -78,14 +74,7 @@ impl Server {
     }
 
     pub(crate) async fn relay(&self, name: &str) -> Relay<'_> {
-        let answer = self.register(name, PUBLIC_KEY).await;
-        assert_eq!(answer.status(), StatusCode::OK);
-        Relay { server: self, name: name.to_owned(), registered: answer.json().await.unwrap() }
-    }
-
-    pub(crate) async fn register(&self, name: &str, public_key: &str) -> Response {
-        let body = registration(name, public_key);
-        self.post("/register_server", &body).bearer_auth(JOIN_SECRET).send().await.unwrap()
+        Relay::join(self, name).await
     }
 
     pub(crate) async fn create(&self, title: &str, visibility: &str) -> CreatedStream {
@@ -119,17 +108,6 @@ impl Server {
     }
 }
 
-pub(crate) fn registration(name: &str, public_key: &str) -> Value {
-    json!({
-        "name": name,
-        "url": format!("ws://{name}.example:5001/ws"),
-        "streams_max": 4,
-        "viewers_max": 100,
-        "public_key": public_key,
-        "protocol": protocol::PROTOCOL_VERSION,
-    })
-}
-
 /// The code of a refusal, after a look at its form.
 pub(crate) async fn refused(answer: Response) -> (u16, String) {
     let status = answer.status().as_u16();
@@ -137,27 +115,6 @@ pub(crate) async fn refused(answer: Response) -> (u16, String) {
     let body: Value = answer.json().await.unwrap();
     assert!(!body["message"].as_str().unwrap().is_empty());
     (status, body["code"].as_str().unwrap().to_owned())
-}
-
-pub(crate) struct Relay<'a> {
-    server: &'a Server,
-    name: String,
-    pub(crate) registered: RegisteredServer,
-}
-
-impl Relay<'_> {
-    pub(crate) async fn send(&self, heartbeat: &Value) -> Response {
-        let path = format!("/api/relays/{}/heartbeat", self.name);
-        self.server.post(&path, heartbeat).bearer_auth(&self.registered.token).send().await.unwrap()
-    }
-
-    /// Reports one stream, and returns what is to end.
-    pub(crate) async fn report(&self, stream: StreamId, epoch: u32, live: bool, viewers: u32) -> Vec<StreamId> {
-        let carried = json!({ "stream": stream, "epoch": epoch, "live": live, "viewers": viewers });
-        let answer = self.send(&json!({ "viewers": viewers, "streams": [carried] })).await;
-        assert_eq!(answer.status(), StatusCode::OK);
-        answer.json::<HeartbeatAnswer>().await.unwrap().end
-    }
 }
 
 type Bytes = Box<dyn Stream<Item = reqwest::Result<bytes::Bytes>> + Send>;

@@ -7,5 +7,6 @@ mod openapi;
 mod operators;
 mod pages;
 mod refusals;
+mod relay;
 mod relays;
 mod streams;

@@ -35,5 +35,5 @@ async fn document_names_every_call_with_its_schemas() {
         assert!(schemas.contains_key(name), "{name} is referred to but not described");
     }
     let secrets = document["components"]["securitySchemes"].as_object().unwrap();
-    assert_eq!(secrets.keys().collect::<Vec<_>>(), ["broadcast_key", "join_secret", "relay_token"]);
+    assert_eq!(secrets.keys().collect::<Vec<_>>(), ["broadcast_key", "join_secret", "relay_assertion"]);
 }

@@ -1,45 +1,53 @@
 //! Relays join and report.
 
-use protocol::{PROTOCOL_VERSION, RelayName, ticket::TicketVerifier};
+use std::time::Duration;
+
+use protocol::{
+    PROTOCOL_VERSION,
+    ticket::{Action, Grant},
+};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::driver::{JOIN_SECRET, PUBLIC_KEY, Server, refused, registration};
-
-const OTHER_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+use crate::{
+    driver::{JOIN_SECRET, Server, refused},
+    relay::{Signer, registration},
+};
 
 #[tokio::test]
 async fn relay_joins_and_gets_what_it_needs() {
     let server = Server::start().await;
     let relay = server.relay("relay-1").await;
-    assert!(TicketVerifier::new(&relay.registered.ticket_key).is_ok());
     assert_eq!(relay.registered.heartbeat_interval_ms, 1000);
     let answer = relay.send(&json!({ "viewers": 0, "streams": [] })).await;
-    assert_eq!(answer.json::<serde_json::Value>().await.unwrap(), json!({ "end": [] }));
+    assert_eq!(answer.json::<serde_json::Value>().await.unwrap(), json!({ "end": [], "removed": [], "problem": null }));
 }
 
 #[tokio::test]
 async fn second_relay_of_the_same_name_is_refused_with_a_reason() {
     let server = Server::start().await;
-    server.relay("relay-1").await;
-    let answer = server.register("relay-1", OTHER_KEY).await;
+    let relay = server.relay("relay-1").await;
+    let answer = Signer::new().register(&server, "relay-1").await;
     assert_eq!(answer.status(), StatusCode::CONFLICT);
     let body: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(body["code"], "relay_name_taken");
     assert!(body["message"].as_str().unwrap().contains("the name relay-1 is held by another relay"), "{body}");
-    assert_eq!(server.register("relay-1", PUBLIC_KEY).await.status(), StatusCode::OK, "a restart of the same relay");
+    let again = relay.signer.register(&server, "relay-1").await;
+    assert_eq!(again.status(), StatusCode::OK, "a restart of the same relay");
 }
 
 #[tokio::test]
 async fn nobody_joins_without_the_secret() {
     let server = Server::start().await;
-    let body = registration("relay-1", PUBLIC_KEY);
-    let bare = server.post("/register_server", &body).send().await.unwrap();
+    let signer = Signer::new();
+    let body = registration("relay-1", signer.public_key());
+    let post = || signer.post(&server, "relay-1", "/register_server", &body);
+    let bare = post().send().await.unwrap();
     assert_eq!(bare.headers()["www-authenticate"], "Bearer");
     assert_eq!(refused(bare).await, (401, "unauthorized".to_owned()));
     let prefix = &JOIN_SECRET[..JOIN_SECRET.len() - 1];
     for header in ["Bearer wrong", "Bearer", "Bearer  ", &format!("Basic {JOIN_SECRET}"), &format!("Bearer {prefix}")] {
-        let request = server.post("/register_server", &body).header("authorization", header);
+        let request = post().header("authorization", header);
         assert_eq!(refused(request.send().await.unwrap()).await, (401, "unauthorized".to_owned()), "{header}");
     }
 }
@@ -59,28 +67,42 @@ async fn registration_of_a_wrong_form_is_refused() {
         ("viewers_max", json!(null), "invalid_request"),
         ("protocol", json!(PROTOCOL_VERSION + 1), "unsupported_protocol"),
     ];
+    let signer = Signer::new();
     for (field, value, code) in cases {
-        let mut body = registration("relay-1", PUBLIC_KEY);
+        let mut body = registration("relay-1", signer.public_key());
         body[field] = value;
-        let answer = server.post("/register_server", &body).bearer_auth(JOIN_SECRET).send().await.unwrap();
+        let answer = signer.post(&server, "relay-1", "/register_server", &body).bearer_auth(JOIN_SECRET);
+        let answer = answer.send().await.unwrap();
         assert_eq!(refused(answer).await, (400, code.to_owned()), "{body}");
     }
 }
 
 #[tokio::test]
-async fn heartbeat_needs_the_token_of_a_known_relay() {
+async fn heartbeat_needs_the_signature_of_a_known_relay() {
     let server = Server::start().await;
     let relay = server.relay("relay-1").await;
     let body = json!({ "viewers": 0, "streams": [] });
-    let send = async |name: &str, token: &str| {
-        let path = format!("/api/relays/{name}/heartbeat");
-        refused(server.post(&path, &body).bearer_auth(token).send().await.unwrap()).await
+    let path = relay.heartbeat_path();
+    let unauthorized = (401, "unauthorized".to_owned());
+    let send = async |signer: &Signer, name: &str, path: &str| {
+        refused(signer.post(&server, name, path, &body).send().await.unwrap()).await
     };
-    assert_eq!(send("relay-1", "guessed").await, (401, "unauthorized".to_owned()));
-    assert_eq!(send("relay-2", &relay.registered.token).await, (404, "relay_unknown".to_owned()));
-    assert_eq!(send("Relay%201", &relay.registered.token).await, (400, "invalid_request".to_owned()));
-    let bare = server.request(Method::POST, "/api/relays/relay-1/heartbeat").json(&body).send().await.unwrap();
-    assert_eq!(refused(bare).await, (401, "unauthorized".to_owned()));
+    assert_eq!(send(&Signer::new(), "relay-1", &path).await, unauthorized, "another key");
+    let elsewhere = "/api/relays/relay-2/heartbeat";
+    assert_eq!(send(&relay.signer, "relay-2", elsewhere).await, (404, "relay_unknown".to_owned()));
+    let malformed = "/api/relays/Relay%201/heartbeat";
+    assert_eq!(send(&relay.signer, "relay-1", malformed).await, (400, "invalid_request".to_owned()));
+    let bare = server.post(&path, &body).send().await.unwrap();
+    assert_eq!(refused(bare).await, unauthorized, "no signature");
+    let other_body = relay.signer.post(&server, "relay-1", &path, &body).body(body.to_string() + " ");
+    assert_eq!(refused(other_body.send().await.unwrap()).await, unauthorized, "another body");
+    let request = relay.signer.post(&server, "relay-1", &path, &body).build().unwrap();
+    let again = request.try_clone().unwrap();
+    assert_eq!(server.client.execute(request).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(refused(server.client.execute(again).await.unwrap()).await, unauthorized, "said before");
+    let late = relay.signer.post(&server, "relay-1", &path, &body);
+    server.clock.advance(Duration::from_secs(31));
+    assert_ne!(refused(late.send().await.unwrap()).await.0, 200, "said too long ago");
 }
 
 #[tokio::test]
@@ -90,7 +112,7 @@ async fn silent_relay_must_register_again() {
     server.clock.advance(protocol::limits::RELAY_SILENCE_TIME_MAX);
     let answer = relay.send(&json!({ "viewers": 0, "streams": [] })).await;
     assert_eq!(refused(answer).await, (404, "relay_unknown".to_owned()));
-    assert_eq!(server.register("relay-1", OTHER_KEY).await.status(), StatusCode::OK, "the name is free");
+    assert_eq!(relay.signer.register(&server, "relay-1").await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
@@ -115,9 +137,11 @@ async fn hostile_heartbeats_do_no_harm() {
     ] {
         assert_eq!(relay.send(&body).await.status().as_u16(), status);
     }
-    let path = "/api/relays/relay-1/heartbeat";
-    let raw = server.request(Method::POST, path).bearer_auth(&relay.registered.token);
-    let raw = raw.header("content-type", "application/json").body(r#"{"viewers":NaN,"streams":[]}"#);
+    let path = relay.heartbeat_path();
+    let not_json = r#"{"viewers":NaN,"streams":[]}"#;
+    let assertion = relay.signer.assert(&server, "relay-1", &format!("POST {path}"), not_json.as_bytes());
+    let raw = server.request(Method::POST, &path).header("relay-assertion", assertion.expose());
+    let raw = raw.header("content-type", "application/json").body(not_json);
     assert_eq!(refused(raw.send().await.unwrap()).await, (400, "invalid_request".to_owned()));
     let list = server.get_json("/api/streams").await;
     assert_eq!(list["streams"][0]["viewers"], 7, "{list}");
@@ -128,14 +152,20 @@ async fn ticket_names_the_relay_it_is_for() {
     let server = Server::start().await;
     let relay = server.relay("relay-1").await;
     let made = server.create("demo", "public").await;
-    let verifier = TicketVerifier::new(&relay.registered.ticket_key).unwrap();
-    let at: RelayName = "relay-1".parse().unwrap();
+    let key = relay.registered.ticket_key;
     let now_s = server.clock.now_s();
-    let grant = verifier.verify(&made.assignment.ticket, protocol::ticket::Action::Publish, &at, now_s).unwrap();
-    assert_eq!((grant.stream, grant.epoch), (made.id, 1));
+    let verify = |ticket: &protocol::Secret, action| {
+        Grant::verify(&key, ticket.expose(), action, &relay.name, now_s, Duration::ZERO).unwrap()
+    };
+    let grant = verify(&made.assignment.ticket, Action::Publish);
+    assert_eq!((grant.stream, grant.epoch, grant.viewer), (made.id, 1, None));
     relay.report(made.id, 1, true, 0).await;
-    let watched = server.post(&format!("/api/streams/{}/watch", made.id), &json!({})).send().await.unwrap();
-    let watched: protocol::http::WatchAnswer = watched.json().await.unwrap();
-    let grant = verifier.verify(&watched.assignment.ticket, protocol::ticket::Action::Watch, &at, now_s).unwrap();
-    assert_eq!((grant.stream, watched.stream.viewers), (made.id, 0));
+    let watch = async || -> protocol::http::WatchAnswer {
+        let watched = server.post(&format!("/api/streams/{}/watch", made.id), &json!({})).send().await.unwrap();
+        watched.json().await.unwrap()
+    };
+    let (first, second) = (watch().await, watch().await);
+    let grant = verify(&first.assignment.ticket, Action::Watch);
+    assert_eq!((grant.stream, first.stream.viewers), (made.id, 0));
+    assert_ne!(grant.viewer, verify(&second.assignment.ticket, Action::Watch).viewer, "two viewers");
 }

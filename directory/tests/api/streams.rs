@@ -22,7 +22,8 @@ async fn stream_is_made_goes_live_and_ends() {
     let list = server.get_json("/api/streams").await;
     let created_at_ms = crate::driver::START_US / 1000;
     let expected = json!({
-        "id": made.id, "title": "Sunday demo", "created_at_ms": created_at_ms, "state": "live", "viewers": 2
+        "id": made.id, "title": "Sunday demo", "created_at_ms": created_at_ms, "state": "live", "viewers": 2,
+        "sealed": false
     });
     assert_eq!(list, json!({ "streams": [expected] }));
 
@@ -91,14 +92,14 @@ async fn broadcaster_is_told_when_there_is_no_relay() {
 async fn full_directory_says_so_until_streams_expire() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start_in(data.path(), &["--streams-max", "1"]).await;
-    server.relay("relay-1").await;
+    let relay = server.relay("relay-1").await;
     server.create("demo", "public").await;
     let second = server.post("/api/streams", &json!({ "title": "demo" }));
     assert_eq!(refused(second.send().await.unwrap()).await, (503, "too_many_streams".to_owned()));
     server.clock.advance(STREAM_START_TIME_MAX);
     let gone = async {
         loop {
-            server.register("relay-1", crate::driver::PUBLIC_KEY).await;
+            relay.signer.register(&server, "relay-1").await;
             let answer = server.post("/api/streams", &json!({ "title": "demo" })).send().await.unwrap();
             if answer.status() == StatusCode::CREATED {
                 return;

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use protocol::{
     BroadcastKey, RelayName, StreamId,
     http::{CarriedStream, Heartbeat, ListEvent, RelayAddress, StreamState, StreamSummary, Visibility},
+    signing::PublicKey,
 };
 
-use crate::registry::{HeartbeatError, Joining, Place, PlaceError, RegisterError, Registry, micros};
+use crate::registry::{HeartbeatError, Joining, NewStream, Place, PlaceError, RegisterError, Registry, micros};
 
 pub(super) const START_US: u64 = 1_763_000_000_000_000;
 
@@ -24,22 +26,34 @@ pub(super) fn joining(relay: &str) -> Joining {
         address: RelayAddress { name: name(relay), url: format!("ws://{relay}:5001/ws").parse().unwrap() },
         streams_max: 4,
         viewers_max: 100,
-        public_key: format!("key of {relay}"),
+        public_key: key_of(relay),
     }
+}
+
+/// A key that is this relay's in every test.
+pub(super) fn key_of(relay: &str) -> PublicKey {
+    let relay = relay.as_bytes();
+    let bytes: [u8; 32] = std::array::from_fn(|at| relay.get(at).copied().unwrap_or(b'.'));
+    URL_SAFE_NO_PAD.encode(bytes).parse().unwrap()
 }
 
 pub(super) fn carried(stream: StreamId, epoch: u32, live: bool, viewers: u32) -> CarriedStream {
     CarriedStream { stream, epoch, live, viewers }
 }
 
+pub(super) fn about(title: &str, visibility: Visibility) -> NewStream {
+    NewStream { title: title.parse().unwrap(), visibility, sealed: false, key_hash: key().hash() }
+}
+
 pub(super) struct World {
     pub(super) registry: Registry,
     pub(super) now_us: u64,
+    said_at_ms: u64,
 }
 
 impl World {
     pub(super) fn new(relays: &[&str]) -> Self {
-        let mut world = Self { registry: Registry::new(100), now_us: START_US };
+        let mut world = Self { registry: Registry::new(100), now_us: START_US, said_at_ms: 0 };
         for relay in relays {
             world.join(relay).unwrap();
         }
@@ -51,14 +65,22 @@ impl World {
     }
 
     pub(super) fn join_as(&mut self, joining: Joining) -> Result<(), RegisterError> {
-        let token = format!("token of {}", joining.address.name);
-        self.registry.register(self.now_us, joining, token)
+        let said_at_ms = self.say();
+        self.registry.register(self.now_us, joining, said_at_ms)
     }
 
     pub(super) fn report(&mut self, relay: &str, streams: &[CarriedStream]) -> Result<Vec<StreamId>, HeartbeatError> {
         let viewers = streams.iter().map(|stream| stream.viewers).sum();
         let heartbeat = Heartbeat { viewers, streams: streams.to_vec() };
-        self.registry.heartbeat(self.now_us, &name(relay), &format!("token of {relay}"), heartbeat)
+        let (relay, said_at_ms) = (name(relay), self.say());
+        let key = self.registry.key_of(&relay).unwrap_or_else(|| key_of(relay.as_str()));
+        self.registry.heartbeat(self.now_us, &relay, &key, said_at_ms, heartbeat)
+    }
+
+    /// A time that was never said before.
+    pub(super) fn say(&mut self) -> u64 {
+        self.said_at_ms += 1;
+        self.said_at_ms
     }
 
     /// Time passes while these relays go on reporting the same.
@@ -78,7 +100,7 @@ impl World {
     }
 
     pub(super) fn try_create(&mut self, title: &str, visibility: Visibility) -> Result<(StreamId, Place), PlaceError> {
-        self.registry.create(self.now_us, title.parse().unwrap(), visibility, key().hash())
+        self.registry.create(self.now_us, about(title, visibility))
     }
 
     pub(super) fn reassign(&mut self, stream: StreamId, failed: Option<&str>) -> Result<Place, PlaceError> {

@@ -8,7 +8,7 @@ use protocol::{
     http::{CarriedStream, ListEvent, StreamSummary, Visibility},
 };
 
-use super::driver::{World, carried, joining, key, name};
+use super::driver::{World, carried, joining, key, key_of, name};
 use crate::registry::Joining;
 
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Trial {
     fn apply(&mut self, event: Event) {
         match event {
             Event::Join { relay, key, streams_max } => {
-                let joining = Joining { public_key: key.to_string(), streams_max, ..joining(RELAYS[relay]) };
+                let joining = Joining { public_key: key_of(&key.to_string()), streams_max, ..joining(RELAYS[relay]) };
                 let _ = self.world.join_as(joining);
             }
             Event::Report { relay, streams } => {

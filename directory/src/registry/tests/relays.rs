@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use protocol::{StreamId, http::StreamState, limits::RELAY_SILENCE_TIME_MAX};
 
-use super::driver::{World, carried, joining, name};
+use super::driver::{World, carried, joining, key_of, name};
 use crate::registry::{HeartbeatError, Joining, RegisterError, lease::RELAYS_MAX};
 
 fn stranger(relay: &str) -> Joining {
-    Joining { public_key: "another key".to_owned(), ..joining(relay) }
+    Joining { public_key: key_of("another"), ..joining(relay) }
 }
 
 #[test]
@@ -19,10 +19,27 @@ fn later_relay_of_the_same_name_is_refused() {
 }
 
 #[test]
-fn restarted_relay_registers_again_and_its_old_token_is_void() {
+fn restarted_relay_registers_again() {
     let mut world = World::new(&["a"]);
-    world.registry.register(world.now_us, joining("a"), "a newer token".to_owned()).unwrap();
-    assert_eq!(world.report("a", &[]), Err(HeartbeatError::Unauthorized));
+    world.join("a").unwrap();
+    world.report("a", &[]).unwrap();
+}
+
+#[test]
+fn what_a_relay_said_counts_once() {
+    let mut world = World::new(&["a"]);
+    let heartbeat = || protocol::http::Heartbeat { viewers: 7, streams: Vec::new() };
+    let said_at_ms = world.say();
+    let mut send =
+        |said_at_ms| world.registry.heartbeat(world.now_us, &name("a"), &key_of("a"), said_at_ms, heartbeat());
+    send(said_at_ms).unwrap();
+    assert_eq!(send(said_at_ms), Err(HeartbeatError::Replayed));
+    assert_eq!(send(said_at_ms - 1), Err(HeartbeatError::Replayed));
+    let again = world.registry.register(world.now_us, joining("a"), said_at_ms);
+    assert_eq!(again, Err(RegisterError::Replayed));
+    world.now_us += RELAY_SILENCE_TIME_MAX.as_micros() as u64;
+    let lost = world.registry.register(world.now_us, joining("a"), said_at_ms);
+    assert_eq!(lost, Err(RegisterError::Replayed), "also when it lost its name meanwhile");
 }
 
 #[test]
@@ -40,8 +57,9 @@ fn heartbeat_of_a_stranger_counts_for_nothing() {
     let mut world = World::new(&["a"]);
     assert_eq!(world.report("b", &[]), Err(HeartbeatError::Unknown));
     let heartbeat = protocol::http::Heartbeat { viewers: 0, streams: Vec::new() };
-    let answer = world.registry.heartbeat(world.now_us, &name("a"), "guessed", heartbeat);
-    assert_eq!(answer, Err(HeartbeatError::Unauthorized));
+    let said_at_ms = world.say();
+    let answer = world.registry.heartbeat(world.now_us, &name("a"), &key_of("another"), said_at_ms, heartbeat);
+    assert_eq!(answer, Err(HeartbeatError::Unknown));
 }
 
 #[test]
