@@ -45,7 +45,7 @@ package: ui/dist/index.html ## The desktop app as a .deb, under target/release/b
 
 ## Testing
 
-check: ui/dist/index.html $(TOOLS)/nextest ## The quick part: formats, lints, unit and black-box tests, generated files
+check: ui/dist/index.html $(TOOLS)/nextest ## The quick part: formats, lints, unit and black-box tests, attacks, fuzzing, generated files
 	@$(call packages,build app test)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -55,6 +55,7 @@ check: ui/dist/index.html $(TOOLS)/nextest ## The quick part: formats, lints, un
 	npm --prefix ui run check
 	npm --prefix ui test
 	npm --prefix e2e run check
+	scripts/fuzz 5
 
 test: check e2e ## Everything: the quick part, then browsers and the desktop app end to end
 
