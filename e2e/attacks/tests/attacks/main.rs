@@ -5,5 +5,6 @@ mod flood;
 mod join;
 mod pages;
 mod publish;
+mod sealed;
 mod tokens;
 mod watch;
