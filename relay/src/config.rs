@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use protocol::{
-    RelayName,
+    RelayName, Secret,
     limits::{FIRST_MESSAGE_TIME_MAX, MESSAGE_BYTES_MAX, RELAY_URL_BYTES_MAX, TRACKS_MAX, WINDOW_BYTES_DEFAULT},
 };
 use service::{Clock, lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
@@ -46,10 +46,15 @@ pub struct Flags {
     #[arg(long, env = "DIRECTORY_URL", default_value = "http://127.0.0.1:5000", value_name = "URL")]
     pub directory: Url,
 
-    /// What this relay proves to the directory that it may join; the same as the directory's. Better set in the environment than
-    /// here, where other users of the machine can read it
-    #[arg(long, env = "JOIN_SECRET", hide_env_values = true, default_value = "", hide_default_value = true)]
-    pub join_secret: String,
+    /// Lets this relay join the first time: what `directory relay-token` has printed. Better set in the environment than here,
+    /// where other users of the machine can read it. Not needed any more once the relay has joined
+    #[arg(long, env = "JOIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub join_token: Option<Secret>,
+
+    /// Lets this relay join, instead of a token: the secret that the directory was started with. Better set in the environment,
+    /// likewise
+    #[arg(long, env = "JOIN_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub join_secret: Option<Secret>,
 
     /// The folder of this relay's key, by which a restarted relay is known as the same; made when it is not there
     #[arg(long, env = "RELAY_DATA_DIR", default_value = "relay-data", value_name = "FOLDER")]
@@ -76,30 +81,6 @@ pub struct Flags {
     pub log_format: LogFormat,
 }
 
-/// A secret that is not to be seen in logs.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The secret itself, for an `Authorization` header.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
 /// A relay's checked settings.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -113,8 +94,8 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// The directory's base address.
     pub directory: Url,
-    /// What the relay joins with.
-    pub join_secret: Secret,
+    /// What the relay joins with the first time, best first.
+    pub credentials: Vec<Secret>,
     /// The folder of its keys.
     pub data_dir: PathBuf,
     /// How much it carries.
@@ -131,10 +112,6 @@ impl TryFrom<Flags> for Config {
     type Error = anyhow::Error;
 
     fn try_from(flags: Flags) -> Result<Self> {
-        ensure!(
-            !flags.join_secret.is_empty(),
-            "no join secret: set JOIN_SECRET to the secret that the directory was started with"
-        );
         ensure!(
             matches!(flags.directory.scheme(), "http" | "https"),
             "--directory is {}; give an address that begins with http:// or https://",
@@ -155,6 +132,8 @@ impl TryFrom<Flags> for Config {
             "--grace-seconds is {}; give 1 to {GRACE_SECONDS_MAX}",
             flags.grace_seconds
         );
+        // An empty variable of the environment is one that is not set.
+        let credentials = [flags.join_token, flags.join_secret].into_iter().flatten().filter(|text| !text.is_empty());
         Ok(Self {
             name: match &flags.name {
                 Some(name) => name.parse().with_context(|| format!("--name {name:?} can't be used"))?,
@@ -164,7 +143,7 @@ impl TryFrom<Flags> for Config {
             internal_listen: flags.internal_listen,
             public_url: flags.public_url,
             directory: flags.directory,
-            join_secret: flags.join_secret.into(),
+            credentials: credentials.collect(),
             data_dir: flags.data_dir,
             capacity: Capacity {
                 streams_max: flags.streams_max,

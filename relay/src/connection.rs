@@ -1,26 +1,31 @@
 //! A connection from its first message on: [`Incoming`] until it has said who it is, then [`Publishing`] or [`Viewing`].
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
     time::Duration,
 };
 
 use protocol::{
-    ErrorCode, PROTOCOL_VERSION, RelayName, TrackInfo,
-    control::{ClientHello, ToBroadcaster, ToViewer},
-    limits::{SILENCE_TIME_MAX, TRACKS_MAX},
-    ticket::{Action, Grant, TicketVerifier},
+    ErrorCode, PROTOCOL_VERSION, RelayName, Secret, TrackInfo,
+    control::{ClientHello, ToBroadcaster, ToDirectory, ToViewer},
+    limits::{CHALLENGE_BYTES_MAX, SILENCE_TIME_MAX, TRACKS_MAX},
+    relay_proof::Identity,
+    signing::{PublicKey, SigningKey},
+    ticket::Action,
 };
 use serde::Serialize;
 use service::Clock;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{Span, info};
+use tracing::{Span, debug, info};
+use url::Url;
 
 use crate::{
     metrics::Metrics,
     publisher::Publishing,
-    stream::streams::Streams,
+    session::Session,
+    standing::Standing,
+    stream::{PublisherSeat, ViewerSeat, streams::Streams},
     transport::{Message, ReceiveError, SendError, websocket::Socket},
     viewer::Viewing,
 };
@@ -30,8 +35,14 @@ use crate::{
 pub struct House {
     /// The relay's name, which tickets must name.
     pub name: RelayName,
+    /// The address people reach it at.
+    pub url: Url,
+    /// What the relay is: its key.
+    pub key: SigningKey,
     /// The key that tickets are verified with; none before the relay has joined a directory for the first time.
-    pub ticket_key: RwLock<Option<TicketVerifier>>,
+    pub ticket_key: RwLock<Option<PublicKey>>,
+    /// How it stands with its directory.
+    pub standing: Standing,
     /// The streams.
     pub streams: Streams,
     /// The time of day.
@@ -55,8 +66,12 @@ pub enum End {
     TooSlow,
     /// The stream is over.
     StreamEnded,
+    /// The peer has been told what it asked for.
+    Answered,
     /// The relay stops.
     Stopping,
+    /// An operator has shut this relay out.
+    Revoked,
 }
 
 impl End {
@@ -68,7 +83,9 @@ impl End {
             Self::Error(code, _) => code.as_str(),
             Self::TooSlow => "too_slow",
             Self::StreamEnded => "stream_ended",
+            Self::Answered => "answered",
             Self::Stopping => "stopping",
+            Self::Revoked => "relay_revoked",
         }
     }
 
@@ -127,18 +144,32 @@ impl Incoming {
     }
 
     async fn admit(mut self) -> Option<Admitted> {
-        let end = match self.hello().await {
-            Ok(hello) => match self.judge(hello) {
-                Ok(seat) => return Some(seat.with(self.socket, self.house)),
-                Err(end) => end,
+        let (end, words) = match self.hello().await {
+            Ok(ClientHello::Identify { protocol, challenge }) => match self.identify(protocol, challenge) {
+                Ok(identity) => (End::Answered, vec![text_of(&identity)]),
+                Err(end) => (end, vec![]),
             },
-            Err(end) => end,
+            Ok(ClientHello::RegisterNewStream { protocol, ticket, tracks }) => {
+                match self.seat_publisher(protocol, &ticket, tracks) {
+                    Ok((seat, session)) => {
+                        return Some(Admitted::Publishing(Publishing::new(self.socket, seat, session, self.house)));
+                    }
+                    Err(end) => (end, vec![]),
+                }
+            }
+            Ok(ClientHello::WatchStream { protocol, ticket }) => match self.seat_viewer(protocol, &ticket) {
+                Ok((seat, session)) => {
+                    return Some(Admitted::Viewing(Viewing::new(self.socket, seat, session, self.house)));
+                }
+                Err(end) => (end, vec![]),
+            },
+            Err(end) => (end, vec![]),
         };
         if let End::Error(code, message) = &end {
             self.house.metrics.refused(*code);
             info!(code = code.as_str(), message, "connection refused");
         }
-        farewell(self.socket, &end, &[]).await;
+        farewell(self.socket, &end, &words).await;
         None
     }
 
@@ -167,53 +198,62 @@ impl Incoming {
         }
     }
 
-    fn judge(&self, hello: ClientHello) -> Result<Seat, End> {
-        let (ClientHello::RegisterNewStream { protocol, .. } | ClientHello::WatchStream { protocol, .. }) = &hello;
-        if *protocol != PROTOCOL_VERSION {
-            let message = format!("this relay speaks protocol {PROTOCOL_VERSION}, not {protocol}");
-            return Err(End::Error(ErrorCode::UnsupportedProtocol, message));
-        }
-        match hello {
-            ClientHello::RegisterNewStream { ticket, tracks, .. } => {
-                let grant = self.verify(&ticket, Action::Publish)?;
-                check_tracks(&tracks)?;
-                let seat = self.house.streams.publish(grant.stream, grant.epoch, tracks, Instant::now());
-                seat.map(Seat::Publisher).map_err(|refused| End::error(refused.code(), refused))
-            }
-            ClientHello::WatchStream { ticket, .. } => {
-                let grant = self.verify(&ticket, Action::Watch)?;
-                let seat = self.house.streams.watch(grant.stream);
-                seat.map(Seat::Viewer).map_err(|refused| End::error(refused.code(), refused))
-            }
-        }
+    fn seat_publisher(
+        &self,
+        protocol: u16,
+        ticket: &Secret,
+        tracks: Vec<TrackInfo>,
+    ) -> Result<(PublisherSeat, Session), End> {
+        let session = self.session(protocol, ticket, Action::Publish)?;
+        check_tracks(&tracks)?;
+        let grant = session.grant();
+        let seat = self.house.streams.publish(grant.stream, grant.epoch, tracks, Instant::now());
+        Ok((seat.map_err(|refused| End::error(refused.code(), refused))?, session))
     }
 
-    fn verify(&self, ticket: &str, action: Action) -> Result<Grant, End> {
-        let key = self.house.ticket_key.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(key) = key.as_ref() else {
-            let message = "this relay has not joined its directory yet; try again in a moment";
-            return Err(End::error(ErrorCode::NoRelay, message));
-        };
-        let grant = key.verify(ticket, action, &self.house.name, self.house.clock.now_s());
-        let grant = grant.map_err(|error| End::error(error.code(), error))?;
-        Span::current().record("stream.id", tracing::field::display(grant.stream));
-        Ok(grant)
+    fn seat_viewer(&self, protocol: u16, ticket: &Secret) -> Result<(ViewerSeat, Session), End> {
+        let session = self.session(protocol, ticket, Action::Watch)?;
+        // A verified ticket to watch names its viewer.
+        let viewer =
+            session.viewer().ok_or_else(|| End::error(ErrorCode::TicketInvalid, "the ticket names no viewer"))?;
+        let now_ms = self.house.clock.now_us() / 1000;
+        let seat = self.house.streams.watch(session.grant().stream, viewer, now_ms);
+        Ok((seat.map_err(|refused| End::error(refused.code(), refused))?, session))
+    }
+
+    fn session(&self, protocol: u16, ticket: &Secret, action: Action) -> Result<Session, End> {
+        check_protocol(protocol)?;
+        if self.house.standing.is_revoked() {
+            let message = "this relay is no longer one of its directory's; ask the directory for another";
+            return Err(End::error(ErrorCode::RelayRevoked, message));
+        }
+        let session = Session::begin(ticket, action, Arc::clone(&self.house))?;
+        Span::current().record("stream.id", tracing::field::display(session.grant().stream));
+        Ok(session)
+    }
+
+    /// Proves to whoever asks that this relay is at its address.
+    fn identify(&self, protocol: u16, challenge: String) -> Result<ToDirectory, End> {
+        check_protocol(protocol)?;
+        if challenge.is_empty() || challenge.len() > CHALLENGE_BYTES_MAX {
+            let message = format!("a challenge has 1 to {CHALLENGE_BYTES_MAX} bytes, not {}", challenge.len());
+            return Err(End::Error(ErrorCode::InvalidRequest, message));
+        }
+        let identity = Identity { relay: self.house.name.clone(), url: self.house.url.clone(), challenge };
+        let identity = self.house.key.sign(&identity);
+        let identity = identity.map_err(|error| End::error(ErrorCode::Internal, error))?;
+        self.house.metrics.identified.inc();
+        debug!("somebody asked who answers here");
+        Ok(ToDirectory::Identity { identity })
     }
 }
 
-/// A seat in a stream, before the connection sits on it.
-enum Seat {
-    Publisher(crate::stream::PublisherSeat),
-    Viewer(crate::stream::ViewerSeat),
-}
-
-impl Seat {
-    fn with(self, socket: Socket, house: Arc<House>) -> Admitted {
-        match self {
-            Self::Publisher(seat) => Admitted::Publishing(Publishing::new(socket, seat, house)),
-            Self::Viewer(seat) => Admitted::Viewing(Viewing::new(socket, seat, house)),
-        }
+fn check_protocol(protocol: u16) -> Result<(), End> {
+    if protocol == PROTOCOL_VERSION {
+        return Ok(());
     }
+    let message = format!("this relay speaks protocol {PROTOCOL_VERSION}, not {protocol}");
+    Err(End::Error(ErrorCode::UnsupportedProtocol, message))
 }
 
 fn check_tracks(tracks: &[TrackInfo]) -> Result<(), End> {
@@ -267,6 +307,13 @@ pub(crate) async fn farewell(socket: Socket, end: &End, words: &[String]) {
         End::Left => return,
         End::TooSlow => return socket.cut(),
         End::StreamEnded => (1000, "stream_ended"),
+        End::Answered => (1000, "answered"),
+        // Whoever hears it asks the directory where to go on.
+        End::Revoked => {
+            let message = "this relay is no longer one of its directory's".to_owned();
+            last.push(text_of(&ToViewer::Error { code: ErrorCode::ShuttingDown, message }));
+            (ErrorCode::ShuttingDown.close_code(), ErrorCode::RelayRevoked.as_str())
+        }
         End::Stopping => {
             let message = "this relay is shutting down".to_owned();
             last.push(text_of(&ToViewer::Error { code: ErrorCode::ShuttingDown, message }));

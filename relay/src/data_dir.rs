@@ -1,12 +1,16 @@
-//! The folder with this relay's private key and the directory's ticket key, readable by its owner alone.
+//! The folder with this relay's private key, its membership and the directory's ticket key, readable by its owner alone.
 
 use std::{fs, io::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use protocol::ticket::{TicketSigner, TicketVerifier};
+use protocol::{
+    Secret,
+    signing::{PublicKey, SigningKey},
+};
 
 const RELAY_KEY_FILE: &str = "relay-key.pk8";
 const TICKET_KEY_FILE: &str = "ticket-key";
+const MEMBERSHIP_FILE: &str = "membership";
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -30,39 +34,52 @@ impl DataDir {
         Ok(Self { folder })
     }
 
-    /// This relay's public key, by which the directory knows it again. The private half is made at the first start.
+    /// This relay's key, by which the directory knows it again. Made at the first start.
     ///
     /// # Errors
     /// When the key can't be read, is none, or can't be written.
-    pub fn public_key(&self) -> Result<String> {
+    pub fn key(&self) -> Result<SigningKey> {
         let path = self.folder.join(RELAY_KEY_FILE);
         let pkcs8 = match fs::read(&path) {
             Ok(pkcs8) => pkcs8,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let pkcs8 = TicketSigner::generate_pkcs8().context("the system has no randomness for a key")?;
+                let pkcs8 = SigningKey::generate_pkcs8().context("the system has no randomness for a key")?;
                 self.write(RELAY_KEY_FILE, &pkcs8)?;
                 pkcs8
             }
             Err(error) => return Err(error).with_context(|| format!("can't read {}", path.display())),
         };
-        let key = TicketSigner::from_pkcs8(&pkcs8)
-            .map_err(|_| anyhow!("{} holds no key; remove it to get a new one", path.display()))?;
-        Ok(key.public_key())
+        SigningKey::from_pkcs8(&pkcs8)
+            .map_err(|_| anyhow!("{} holds no key; remove it to get a new one", path.display()))
     }
 
     /// The ticket key of the last registration, when there was one.
     #[must_use]
-    pub fn ticket_key(&self) -> Option<TicketVerifier> {
-        let text = fs::read_to_string(self.folder.join(TICKET_KEY_FILE)).ok()?;
-        TicketVerifier::new(text.trim()).ok()
+    pub fn ticket_key(&self) -> Option<PublicKey> {
+        fs::read_to_string(self.folder.join(TICKET_KEY_FILE)).ok()?.trim().parse().ok()
     }
 
     /// Keeps the ticket key, for a start while the directory is down.
     ///
     /// # Errors
     /// When it can't be written.
-    pub fn keep_ticket_key(&self, key: &str) -> Result<()> {
-        self.write(TICKET_KEY_FILE, key.as_bytes())
+    pub fn keep_ticket_key(&self, key: &PublicKey) -> Result<()> {
+        self.write(TICKET_KEY_FILE, key.to_string().as_bytes())
+    }
+
+    /// The membership that the directory gave last, when it gave one.
+    #[must_use]
+    pub fn membership(&self) -> Option<Secret> {
+        let text = fs::read_to_string(self.folder.join(MEMBERSHIP_FILE)).ok()?;
+        Some(Secret::from(text.trim())).filter(|membership| !membership.is_empty())
+    }
+
+    /// Keeps the membership, for the next start.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn keep_membership(&self, membership: &Secret) -> Result<()> {
+        self.write(MEMBERSHIP_FILE, membership.expose().as_bytes())
     }
 
     /// Writes beside and renames, so that a crash leaves the old file or the new one.

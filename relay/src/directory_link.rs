@@ -2,24 +2,29 @@
 //! directory is down; this only keeps trying.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use protocol::{
-    ErrorCode, PROTOCOL_VERSION, RelayName,
-    http::{ApiError, HeartbeatAnswer, RegisterServer, RegisteredServer},
+    ErrorCode, PROTOCOL_VERSION, Secret,
+    http::{ApiError, HeartbeatAnswer, RegisterServer, RegisteredServer, RemovedViewer},
     limits::HEARTBEAT_INTERVAL,
-    ticket::TicketVerifier,
+    relay_proof::Assertion,
+    signing::InvalidKey,
 };
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response, header};
+use serde::Serialize;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
 
-use crate::{config::Secret, connection::House, data_dir::DataDir};
+use crate::{connection::House, data_dir::DataDir, stream::streams::Capacity};
 
 /// How long one call may take: less than the directory takes to forget a relay.
 const CALL_TIME_MAX: Duration = Duration::from_secs(3);
@@ -30,6 +35,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause between registrations: how long a directory that is back may wait for its relays.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
 
+/// How often a relay that an operator has shut out asks whether that still holds.
+const REVOKED_PAUSE: Duration = Duration::from_secs(30);
+
 /// Streams that start or end together are reported together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
@@ -37,28 +45,21 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
 
+/// The request header that an [`Assertion`] stands in.
+const ASSERTION_HEADER: &str = "relay-assertion";
+
 /// The link.
 #[derive(Debug)]
 pub struct DirectoryLink {
     client: Client,
     directory: Url,
-    join_secret: Secret,
+    /// What the relay joins with while it has no membership, best first.
+    credentials: Vec<Secret>,
     joining: RegisterServer,
     data_dir: DataDir,
     house: Arc<House>,
-}
-
-/// What the relay says of itself when it joins.
-#[derive(Debug)]
-pub struct Introduction {
-    /// Its public address.
-    pub url: Url,
-    /// Most streams.
-    pub streams_max: u32,
-    /// Most viewers.
-    pub viewers_max: u32,
-    /// Its public key.
-    pub public_key: String,
+    /// When the newest assertion was said, in milliseconds since the Unix epoch.
+    said_at_ms: AtomicU64,
 }
 
 /// Why a call to the directory failed.
@@ -70,27 +71,57 @@ enum CallError {
     Status(u16),
     #[error("the directory is not reached")]
     Unreached(#[source] reqwest::Error),
-    #[error("the directory gave no usable ticket key")]
-    TicketKey,
+    #[error("the directory's answer is not one of the documented ones")]
+    Answer(#[source] reqwest::Error),
+    #[error("the relay can't sign")]
+    Sign(#[from] InvalidKey),
+    #[error("there is nothing to join with: set JOIN_TOKEN to what `directory relay-token` prints")]
+    NoCredentials,
+}
+
+impl CallError {
+    /// Whether the directory is there and has judged.
+    const fn is_answer(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => code.http_status() < 500,
+            Self::Status(status) => *status < 500,
+            Self::Unreached(_) | Self::Answer(_) | Self::Sign(_) | Self::NoCredentials => false,
+        }
+    }
+
+    const fn code(&self) -> Option<ErrorCode> {
+        if let Self::Refused { code, .. } = self { Some(*code) } else { None }
+    }
+}
+
+/// The HTTP client of the link.
+///
+/// # Errors
+/// When the system's certificates can't be loaded.
+pub fn client() -> Result<Client, reqwest::Error> {
+    Client::builder().timeout(CALL_TIME_MAX).connect_timeout(CALL_TIME_MAX).build()
 }
 
 impl DirectoryLink {
     /// A link of the relay in `house` to the directory at `directory`.
-    ///
-    /// # Errors
-    /// When the system's certificates can't be loaded.
+    #[must_use]
     pub fn new(
+        client: Client,
         directory: Url,
-        join_secret: Secret,
-        introduction: Introduction,
+        credentials: Vec<Secret>,
+        capacity: Capacity,
         data_dir: DataDir,
         house: Arc<House>,
-    ) -> Result<Self, reqwest::Error> {
-        let client = Client::builder().timeout(CALL_TIME_MAX).connect_timeout(CALL_TIME_MAX).build()?;
-        let Introduction { url, streams_max, viewers_max, public_key } = introduction;
-        let name = house.name.clone();
-        let joining = RegisterServer { name, url, streams_max, viewers_max, public_key, protocol: PROTOCOL_VERSION };
-        Ok(Self { client, directory, join_secret, joining, data_dir, house })
+    ) -> Self {
+        let joining = RegisterServer {
+            name: house.name.clone(),
+            url: house.url.clone(),
+            streams_max: capacity.streams_max,
+            viewers_max: capacity.viewers_max,
+            public_key: house.key.public_key(),
+            protocol: PROTOCOL_VERSION,
+        };
+        Self { client, directory, credentials, joining, data_dir, house, said_at_ms: AtomicU64::new(0) }
     }
 
     /// Keeps the link until `stopping`.
@@ -111,15 +142,28 @@ impl DirectoryLink {
     /// Joins, however long it takes.
     async fn join(&self) -> RegisteredServer {
         let mut pause = PAUSE_MIN;
+        let mut refused = 0;
+        let mut told = String::new();
         loop {
-            match self.register().await {
+            if self.house.standing.is_revoked() {
+                sleep(REVOKED_PAUSE).await;
+            }
+            match self.register(refused).await {
                 Ok(registered) => {
                     info!(relay = %self.joining.name, url = %self.joining.url, "joined the directory");
                     return registered;
                 }
                 Err(error) => {
-                    self.house.metrics.heartbeat_failures.inc();
-                    warn!(error = words(&error), pause_ms = pause.as_millis() as u64, "can't join the directory yet");
+                    self.note(&error);
+                    if error.code().is_some_and(refuses_the_credential) {
+                        refused += 1;
+                    }
+                    let words = words(&error);
+                    // What stays as it is, is said once.
+                    if told != words {
+                        warn!(error = words, "can't join the directory yet");
+                        told = words;
+                    }
                 }
             }
             sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
@@ -127,13 +171,22 @@ impl DirectoryLink {
         }
     }
 
-    async fn register(&self) -> Result<RegisteredServer, CallError> {
-        let call = self.client.post(self.at("register_server")).bearer_auth(self.join_secret.expose());
-        let registered: RegisteredServer = answer(call.json(&self.joining).send().await).await?;
-        let verifier = TicketVerifier::new(&registered.ticket_key).map_err(|_| CallError::TicketKey)?;
-        *self.house.ticket_key.write().unwrap_or_else(PoisonError::into_inner) = Some(verifier);
-        if let Err(error) = self.data_dir.keep_ticket_key(&registered.ticket_key) {
-            warn!(error = format!("{error:#}"), "a restart while the directory is down will not let anybody in");
+    /// Registers with the kept membership, or, when that was refused, with the next of the other credentials.
+    async fn register(&self, refused: usize) -> Result<RegisteredServer, CallError> {
+        let membership = self.data_dir.membership();
+        let credentials: Vec<_> = membership.iter().chain(&self.credentials).collect();
+        let credential = *credentials.get(refused % credentials.len().max(1)).ok_or(CallError::NoCredentials)?;
+        let call = self.client.post(self.at("register_server")).bearer_auth(credential.expose());
+        let call = self.signed(call, "POST /register_server", &self.joining)?;
+        let registered: RegisteredServer = answer(call.send().await).await?;
+        self.house.standing.answered(self.house.clock.now_s());
+        if self.house.standing.set_revoked(false) {
+            info!("this relay is let in again");
+        }
+        *self.house.ticket_key.write().unwrap_or_else(PoisonError::into_inner) = Some(registered.ticket_key);
+        let kept = self.data_dir.keep_ticket_key(&registered.ticket_key);
+        if let Err(error) = kept.and_then(|()| self.data_dir.keep_membership(&registered.membership)) {
+            warn!(error = format!("{error:#}"), "after a restart this relay will have to join anew");
         }
         Ok(registered)
     }
@@ -146,25 +199,22 @@ impl DirectoryLink {
         };
         let mut failing = false;
         loop {
-            match self.heartbeat(&registered.token).await {
+            match self.heartbeat().await {
                 Ok(answer) => {
                     if std::mem::replace(&mut failing, false) {
                         info!("the directory is reached again");
                     }
-                    for stream in answer.end {
-                        info!(stream.id = %stream, "the directory ends a stream here");
-                        self.house.streams.end(stream, Instant::now());
-                    }
-                }
-                Err(CallError::Refused {
-                    code: code @ (ErrorCode::RelayUnknown | ErrorCode::Unauthorized), ..
-                }) => {
-                    self.house.metrics.heartbeat_failures.inc();
-                    info!(code = code.as_str(), "the directory does not know this relay any more; joining again");
-                    return;
+                    self.house.standing.answered(self.house.clock.now_s());
+                    self.obey(answer);
                 }
                 Err(error) => {
-                    self.house.metrics.heartbeat_failures.inc();
+                    self.note(&error);
+                    if let Some(code @ (ErrorCode::RelayUnknown | ErrorCode::Unauthorized | ErrorCode::RelayRevoked)) =
+                        error.code()
+                    {
+                        info!(code = code.as_str(), "the directory does not know this relay any more; joining again");
+                        return;
+                    }
                     if !std::mem::replace(&mut failing, true) {
                         warn!(error = words(&error), "a heartbeat failed; streams go on, and so do the heartbeats");
                     }
@@ -176,10 +226,65 @@ impl DirectoryLink {
         }
     }
 
-    async fn heartbeat(&self, token: &str) -> Result<HeartbeatAnswer, CallError> {
-        let name: &RelayName = &self.joining.name;
-        let call = self.client.post(self.at(&format!("api/relays/{name}/heartbeat"))).bearer_auth(token);
-        answer(call.json(&self.house.streams.report()).send().await).await
+    async fn heartbeat(&self) -> Result<HeartbeatAnswer, CallError> {
+        let path = format!("api/relays/{}/heartbeat", self.joining.name);
+        let call = self.client.post(self.at(&path));
+        let call = self.signed(call, &format!("POST /{path}"), &self.house.streams.report())?;
+        answer(call.send().await).await
+    }
+
+    fn obey(&self, orders: HeartbeatAnswer) {
+        let now = Instant::now();
+        for stream in orders.end {
+            info!(stream.id = %stream, "the directory ends a stream here");
+            self.house.streams.end(stream, now);
+        }
+        for RemovedViewer { stream, viewer } in orders.removed {
+            if self.house.streams.remove_viewer(stream, viewer, now) {
+                info!(stream.id = %stream, viewer.id = %viewer, "a viewer was removed by the broadcaster");
+            }
+        }
+        let problem = orders.problem;
+        if self.house.standing.set_problem(problem.clone()) {
+            match problem {
+                Some(problem) => warn!(problem, "the directory gives this relay no work"),
+                None => info!("the directory finds nothing wrong with this relay"),
+            }
+        }
+    }
+
+    /// Draws from a failed call what it says of this relay's standing.
+    fn note(&self, error: &CallError) {
+        self.house.metrics.heartbeat_failures.inc();
+        let now_s = self.house.clock.now_s();
+        if error.is_answer() {
+            self.house.standing.answered(now_s);
+        } else {
+            self.house.standing.failed(now_s);
+        }
+        if error.code() == Some(ErrorCode::RelayRevoked) && self.house.standing.set_revoked(true) {
+            warn!("an operator of the directory has revoked this relay; everybody is sent away");
+        }
+    }
+
+    /// The call with `body`, and this relay's word that it is its own.
+    fn signed(&self, call: RequestBuilder, request: &str, body: &impl Serialize) -> Result<RequestBuilder, CallError> {
+        // Maps with string keys and finite numbers only: there is nothing that JSON can't say.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        let assertion = Assertion::new(self.joining.name.clone(), request, &body, self.next_said_at_ms());
+        let assertion = self.house.key.sign(&assertion)?;
+        let call = call.header(ASSERTION_HEADER, assertion.expose());
+        Ok(call.header(header::CONTENT_TYPE, "application/json").body(body))
+    }
+
+    /// The time of day, but later than ever before: the directory takes no assertion twice. A restarted relay goes by the clock.
+    fn next_said_at_ms(&self) -> u64 {
+        let now_ms = self.house.clock.now_us() / 1000;
+        let said_before = self.said_at_ms.load(Ordering::Relaxed);
+        let said_at_ms = now_ms.max(said_before + 1);
+        // Calls are made one after the other.
+        self.said_at_ms.store(said_at_ms, Ordering::Relaxed);
+        said_at_ms
     }
 
     fn at(&self, path: &str) -> String {
@@ -187,12 +292,16 @@ impl DirectoryLink {
     }
 }
 
+/// Whether it is worth trying with another credential.
+const fn refuses_the_credential(code: ErrorCode) -> bool {
+    matches!(code.http_status(), 401 | 403) && !matches!(code, ErrorCode::RelayRevoked)
+}
+
 async fn answer<T: serde::de::DeserializeOwned>(sent: Result<Response, reqwest::Error>) -> Result<T, CallError> {
-    let unreached = |error: reqwest::Error| CallError::Unreached(error.without_url());
-    let response = sent.map_err(unreached)?;
+    let response = sent.map_err(|error| CallError::Unreached(error.without_url()))?;
     let status = response.status();
     if status.is_success() {
-        return response.json().await.map_err(unreached);
+        return response.json().await.map_err(|error| CallError::Answer(error.without_url()));
     }
     match response.json::<ApiError>().await {
         Ok(ApiError { code, message }) => Err(CallError::Refused { code, message }),

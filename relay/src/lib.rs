@@ -8,6 +8,8 @@ pub mod directory_link;
 pub mod listener;
 pub mod metrics;
 pub mod publisher;
+pub mod session;
+pub mod standing;
 pub mod stream;
 pub mod transport;
 pub mod viewer;
@@ -17,14 +19,16 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 pub use config::{Config, Flags};
 use connection::House;
 use data_dir::DataDir;
-use directory_link::{DirectoryLink, Introduction};
+use directory_link::DirectoryLink;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
+use protocol::signing::SigningKey;
 use service::{Lifecycle, internal_listener};
+use standing::Standing;
 use stream::streams::{Streams, TICK_INTERVAL};
 use tokio::{
     net::TcpListener,
@@ -40,7 +44,7 @@ pub struct Relay {
     public: TcpListener,
     internal: TcpListener,
     data_dir: DataDir,
-    public_key: String,
+    key: SigningKey,
 }
 
 impl Relay {
@@ -50,10 +54,14 @@ impl Relay {
     /// One sentence for an operator when something can't be opened.
     pub async fn bind(config: Config) -> Result<Self> {
         let data_dir = DataDir::open(config.data_dir.clone())?;
-        let public_key = data_dir.public_key()?;
+        let key = data_dir.key()?;
+        ensure!(
+            !config.credentials.is_empty() || data_dir.membership().is_some(),
+            "nothing to join with: set JOIN_TOKEN to what `directory relay-token` prints, or JOIN_SECRET to the directory's"
+        );
         let public = listener::listen(config.listen).await?;
         let internal = service::listener::listen(config.internal_listen, "--internal-listen").await?;
-        Ok(Self { config, public, internal, data_dir, public_key })
+        Ok(Self { config, public, internal, data_dir, key })
     }
 
     /// Where the public is listened for.
@@ -77,15 +85,22 @@ impl Relay {
     /// # Errors
     /// When the relay can't begin to serve.
     pub async fn run(self, life: Lifecycle) -> Result<()> {
-        let Self { config, public, internal, data_dir, public_key } = self;
+        let Self { config, public, internal, data_dir, key } = self;
         let address = service::listener::local_addr(&public)?;
         let internal_address = service::listener::local_addr(&internal)?;
         let metrics = Arc::new(Metrics::default());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
+        let url = match config.public_url {
+            Some(url) => url,
+            None => Url::parse(&format!("ws://127.0.0.1:{}/ws", address.port())).context("no public URL")?,
+        };
         let house = Arc::new(House {
             name: config.name,
+            url,
+            key,
             ticket_key: RwLock::new(data_dir.ticket_key()),
+            standing: Standing::new(config.clock.now_s()),
             streams: Streams::new(config.capacity, Arc::clone(&metrics)),
             clock: config.clock,
             metrics,
@@ -93,17 +108,15 @@ impl Relay {
             stopping: life.stopping(),
         });
         let (streams_max, viewers_max) = (config.capacity.streams_max, config.capacity.viewers_max);
-        let introduction = Introduction {
-            url: match config.public_url {
-                Some(url) => url,
-                None => Url::parse(&format!("ws://127.0.0.1:{}/ws", address.port())).context("no public URL")?,
-            },
-            streams_max,
-            viewers_max,
-            public_key,
-        };
-        let link = DirectoryLink::new(config.directory, config.join_secret, introduction, data_dir, Arc::clone(&house))
-            .context("the link to the directory can't be set up")?;
+        let client = directory_link::client().context("the link to the directory can't be set up")?;
+        let link = DirectoryLink::new(
+            client,
+            config.directory,
+            config.credentials,
+            config.capacity,
+            data_dir,
+            Arc::clone(&house),
+        );
         life.spawn(link.run(life.stopping()));
         life.spawn(tick(Arc::clone(&house)));
         internal_listener::serve(internal, registry, readiness(&house), &life);
@@ -119,7 +132,7 @@ impl Relay {
 fn readiness(house: &Arc<House>) -> internal_listener::Readiness {
     let house = Arc::clone(house);
     Arc::new(move || match *house.ticket_key.read().unwrap_or_else(PoisonError::into_inner) {
-        Some(_) => Ok(()),
+        Some(_) => house.standing.judged(),
         None => Err("the directory has not let this relay join yet".to_owned()),
     })
 }

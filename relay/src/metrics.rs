@@ -36,6 +36,10 @@ pub struct Metrics {
     pub chunks_skipped: Family<Labels, Counter>,
     /// Connections that were not let in, by error code.
     pub connections_refused: Family<Labels, Counter>,
+    /// Tickets renewed over open connections.
+    pub tickets_renewed: Counter,
+    /// Answers to somebody who asked who this relay is.
+    pub identified: Counter,
     /// Heartbeats and registrations that failed.
     pub heartbeat_failures: Counter,
 }
@@ -73,6 +77,8 @@ impl Metrics {
         relay.register("publishers_dropped", "Publishers disconnected by the relay", self.publishers_dropped.clone());
         relay.register("chunks_skipped", "Chunks left out for viewers", self.chunks_skipped.clone());
         relay.register("connections_refused", "Connections not let in", self.connections_refused.clone());
+        relay.register("tickets_renewed", "Tickets renewed over open connections", self.tickets_renewed.clone());
+        relay.register("identified", "Answers to who this relay is", self.identified.clone());
         relay.register(
             "heartbeat_failures",
             "Heartbeats and registrations that failed",

@@ -13,6 +13,7 @@ use tracing::{debug, info};
 
 use crate::{
     connection::{End, House, farewell, keep_alive, parse, text_of},
+    session::Session,
     stream::{PublisherSeat, PushError},
     transport::{Message, websocket::Socket},
 };
@@ -25,6 +26,7 @@ const RECEIVED_INTERVAL: Duration = Duration::from_millis(250);
 pub struct Publishing {
     socket: Socket,
     seat: PublisherSeat,
+    session: Session,
     house: Arc<House>,
     received: Received,
     told: Received,
@@ -39,9 +41,9 @@ struct Received {
 impl Publishing {
     /// A broadcaster on its seat.
     #[must_use]
-    pub fn new(mut socket: Socket, seat: PublisherSeat, house: Arc<House>) -> Self {
+    pub fn new(mut socket: Socket, seat: PublisherSeat, session: Session, house: Arc<House>) -> Self {
         socket.allow_media();
-        Self { socket, seat, house, received: Received::default(), told: Received::default() }
+        Self { socket, seat, session, house, received: Received::default(), told: Received::default() }
     }
 
     /// Serves until the connection or the stream ends.
@@ -52,6 +54,7 @@ impl Publishing {
         let end = tokio::select! {
             biased;
             () = house.stopping.cancelled() => End::Stopping,
+            () = house.standing.revoked() => End::Revoked,
             Err(end) = self.run() => end,
         };
         let stream = self.seat.stream();
@@ -80,6 +83,7 @@ impl Publishing {
         let mut alive = interval(KEEP_ALIVE_INTERVAL);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.session.check()?;
             tokio::select! {
                 message = self.socket.receive() => self.take(message?)?,
                 _ = tick.tick() => {
@@ -98,6 +102,7 @@ impl Publishing {
             Message::Media(message) => self.take_media(message),
             Message::Text(text) => match parse(&text)? {
                 FromBroadcaster::EndStream {} => Err(End::StreamEnded),
+                FromBroadcaster::RenewTicket { ticket } => self.session.renew(&ticket),
             },
         }
     }

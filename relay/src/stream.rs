@@ -10,11 +10,14 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::metrics::Metrics;
 
+pub mod audience;
 mod publisher_seat;
+mod removed;
 pub mod streams;
 mod viewer_seat;
 pub mod window;
 
+use audience::Audience;
 pub use publisher_seat::{PublisherNotice, PublisherSeat, PushError};
 pub use viewer_seat::{ViewerEvent, ViewerSeat};
 use window::Window;
@@ -45,7 +48,7 @@ struct State {
     /// Counts the publishers this stream has had; the newest one is the one that may publish.
     session: u64,
     ended: bool,
-    viewers: u32,
+    audience: Audience,
     announced: Announced,
     keys_wanted: Vec<KeyWanted>,
 }
@@ -80,7 +83,7 @@ impl Stream {
             publisher: Publisher::Away { since: now },
             session: 0,
             ended: false,
-            viewers: 0,
+            audience: Audience::default(),
             announced: Announced::default(),
             keys_wanted: Vec::new(),
         };
@@ -120,10 +123,11 @@ impl Stream {
     /// Tells the number of viewers to those who have not heard it.
     fn announce_viewers(&self) {
         let mut state = self.state();
-        if state.announced.viewers == state.viewers {
+        let viewers = state.audience.len();
+        if state.announced.viewers == viewers {
             return;
         }
-        state.announced = Announced { viewers: state.viewers, version: state.announced.version + 1 };
+        state.announced = Announced { viewers, version: state.announced.version + 1 };
         drop(state);
         self.wake_all();
     }

@@ -12,7 +12,8 @@ use tracing::{debug, info};
 
 use crate::{
     connection::{End, House, farewell, keep_alive, parse, text_of},
-    stream::{ViewerEvent, ViewerSeat, window::Delivery},
+    session::Session,
+    stream::{ViewerEvent, ViewerSeat, streams::Refused, window::Delivery},
     transport::{Message, websocket::Socket},
 };
 
@@ -24,14 +25,15 @@ const EVENTS_AT_ONCE_MAX: usize = 16;
 pub struct Viewing {
     socket: Socket,
     seat: ViewerSeat,
+    session: Session,
     house: Arc<House>,
 }
 
 impl Viewing {
     /// A viewer on its seat.
     #[must_use]
-    pub const fn new(socket: Socket, seat: ViewerSeat, house: Arc<House>) -> Self {
-        Self { socket, seat, house }
+    pub const fn new(socket: Socket, seat: ViewerSeat, session: Session, house: Arc<House>) -> Self {
+        Self { socket, seat, session, house }
     }
 
     /// Serves until the connection or the stream ends.
@@ -42,6 +44,7 @@ impl Viewing {
         let end = tokio::select! {
             biased;
             () = house.stopping.cancelled() => End::Stopping,
+            () = house.standing.revoked() => End::Revoked,
             Err(end) = self.run() => end,
         };
         // The seat is free before the farewell, which may take a while.
@@ -53,7 +56,7 @@ impl Viewing {
         info!(reason = end.reason(), duration_ms, "a viewer left");
         let words = match end {
             End::StreamEnded => vec![text_of(&ToViewer::StreamEnded {})],
-            End::Stopping => vec![text_of(&ToViewer::Move { within_ms: 0 })],
+            End::Stopping | End::Revoked => vec![text_of(&ToViewer::Move { within_ms: 0 })],
             _ => vec![],
         };
         farewell(self.socket, &end, &words).await;
@@ -65,6 +68,7 @@ impl Viewing {
         alive.reset();
         let mut more = true;
         loop {
+            self.session.check()?;
             tokio::select! {
                 biased;
                 message = self.socket.receive() => {
@@ -83,6 +87,7 @@ impl Viewing {
             Message::Alive => Ok(()),
             Message::Media(_) => Err(End::error(ErrorCode::InvalidRequest, "a viewer sends no media")),
             Message::Text(text) => match parse(&text)? {
+                FromViewer::RenewTicket { ticket } => self.session.renew(&ticket),
                 FromViewer::SelectTrack { track } if self.seat.select(track) => Ok(()),
                 FromViewer::SelectTrack { track } => {
                     Err(End::Error(ErrorCode::UnknownTrack, format!("the stream has no track {track}")))
@@ -97,6 +102,7 @@ impl Viewing {
             let message = match self.seat.next_event() {
                 None => return Ok(false),
                 Some(ViewerEvent::Ended) => return Err(End::StreamEnded),
+                Some(ViewerEvent::Removed) => return Err(End::error(ErrorCode::ViewerRemoved, Refused::Removed)),
                 Some(ViewerEvent::Media(delivery)) => {
                     self.send_media(delivery).await?;
                     continue;

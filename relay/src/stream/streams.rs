@@ -10,14 +10,14 @@ use std::{
 };
 
 use protocol::{
-    ErrorCode, StreamId, TrackInfo,
+    ErrorCode, StreamId, TrackInfo, ViewerId,
     http::{CarriedStream, Heartbeat},
     limits::{BROADCASTER_AWAY_TIME_MAX, TICKET_TIME},
 };
 use thiserror::Error;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Publisher, PublisherSeat, Stream, ViewerSeat};
+use super::{Publisher, PublisherSeat, Stream, ViewerSeat, removed::Removed};
 use crate::metrics::Metrics;
 
 /// How often viewer counts are told while they change, and absent broadcasters are looked at.
@@ -59,6 +59,12 @@ pub enum Refused {
     /// There is nothing to watch (yet).
     #[error("the stream is not sent to this relay at the moment")]
     NotLive,
+    /// The viewer was removed.
+    #[error("the broadcaster has removed you from this stream")]
+    Removed,
+    /// The viewer has too many connections.
+    #[error("this ticket is in use on as many connections as it may be")]
+    TooManyConnections,
 }
 
 impl Refused {
@@ -72,6 +78,8 @@ impl Refused {
             Self::StaleEpoch => ErrorCode::StaleEpoch,
             Self::Ended => ErrorCode::StreamNotFound,
             Self::NotLive => ErrorCode::StreamNotLive,
+            Self::Removed => ErrorCode::ViewerRemoved,
+            Self::TooManyConnections => ErrorCode::TooManyRequests,
         }
     }
 }
@@ -90,6 +98,7 @@ pub struct Streams {
 struct Rooms {
     streams: HashMap<StreamId, Arc<Stream>>,
     past: HashMap<StreamId, Past>,
+    removed: Removed,
 }
 
 /// What is remembered of a stream that is no longer carried, for as long as a ticket of its time may be good.
@@ -137,12 +146,15 @@ impl Streams {
         Ok(PublisherSeat { stream, session, wake, liveness: Arc::clone(&self.liveness), viewers_version: None })
     }
 
-    /// Seats a viewer with a verified ticket.
+    /// Seats a viewer with a verified ticket, who comes at `now_ms` (milliseconds since the Unix epoch).
     ///
     /// # Errors
-    /// When there is nothing to watch, or the relay is full.
-    pub fn watch(&self, id: StreamId) -> Result<ViewerSeat, Refused> {
+    /// When there is nothing to watch, the relay is full, or the viewer was removed.
+    pub fn watch(&self, id: StreamId, viewer: ViewerId, now_ms: u64) -> Result<ViewerSeat, Refused> {
         let rooms = self.rooms();
+        if rooms.removed.contains(id, viewer) {
+            return Err(Refused::Removed);
+        }
         let Some(stream) = rooms.streams.get(&id).map(Arc::clone) else {
             let ended = rooms.past.get(&id).is_some_and(|past| past.ended);
             return Err(if ended { Refused::Ended } else { Refused::NotLive });
@@ -151,16 +163,21 @@ impl Streams {
         if self.viewers.load(Ordering::Relaxed) >= self.capacity.viewers_max {
             return Err(Refused::TooManyViewers);
         }
+        let mut state = stream.state();
+        if !state.audience.join(viewer, now_ms) {
+            return Err(Refused::TooManyConnections);
+        }
         self.viewers.fetch_add(1, Ordering::Relaxed);
         self.metrics.viewers.inc();
-        let mut state = stream.state();
-        state.viewers += 1;
         let cursor = state.window.join();
+        let removals = state.audience.removals();
         drop(state);
         drop(rooms);
         let wake = stream.for_viewers.subscribe();
         Ok(ViewerSeat {
             stream,
+            viewer,
+            removals,
             wake,
             cursor,
             tracks_version: None,
@@ -176,6 +193,19 @@ impl Streams {
         self.tidy();
     }
 
+    /// Sends a viewer of a stream away, and refuses it from now on; whether that is news.
+    pub fn remove_viewer(&self, id: StreamId, viewer: ViewerId, now: Instant) -> bool {
+        let mut rooms = self.rooms();
+        let news = rooms.removed.insert(id, viewer, now);
+        let stream = rooms.streams.get(&id).map(Arc::clone);
+        drop(rooms);
+        if let Some(stream) = stream.filter(|_| news) {
+            stream.state().audience.remove(viewer);
+            stream.wake_viewers();
+        }
+        news
+    }
+
     /// What is due at `now`: viewer counts are told, and streams whose broadcasters were away too long end.
     pub fn tick(&self, now: Instant) {
         let mut rooms = self.rooms();
@@ -188,6 +218,7 @@ impl Streams {
             rooms.leave(*id, false, now);
         }
         rooms.past.retain(|_, past| now < past.until);
+        rooms.removed.forget(now);
         for stream in rooms.streams.values() {
             stream.announce_viewers();
         }
@@ -271,7 +302,7 @@ impl Stream {
     fn report(&self) -> CarriedStream {
         let state = self.state();
         let live = matches!(state.publisher, Publisher::Connected { chunk_arrived: true });
-        CarriedStream { stream: self.id, epoch: state.epoch, live, viewers: state.viewers }
+        CarriedStream { stream: self.id, epoch: state.epoch, live, viewers: state.audience.len() }
     }
 }
 

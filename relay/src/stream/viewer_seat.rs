@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use protocol::{StreamId, TrackInfo, TrackNumber};
+use protocol::{StreamId, TrackInfo, TrackNumber, ViewerId};
 use tokio::sync::watch;
 
 use super::{
@@ -17,6 +17,9 @@ use super::{
 #[derive(Debug)]
 pub struct ViewerSeat {
     pub(super) stream: Arc<Stream>,
+    pub(super) viewer: ViewerId,
+    /// How many removals were looked at.
+    pub(super) removals: u64,
     pub(super) wake: watch::Receiver<()>,
     pub(super) cursor: Cursor,
     /// The version of the tracks that the cursor belongs to; `None` before the first.
@@ -48,6 +51,8 @@ pub enum ViewerEvent {
     Media(Delivery),
     /// The stream is over.
     Ended,
+    /// The broadcaster has removed this viewer.
+    Removed,
 }
 
 impl ViewerSeat {
@@ -69,6 +74,10 @@ impl ViewerSeat {
         if state.ended {
             return Some(ViewerEvent::Ended);
         }
+        let removals = state.audience.removals();
+        if std::mem::replace(&mut self.removals, removals) != removals && state.audience.is_removed(self.viewer) {
+            return Some(ViewerEvent::Removed);
+        }
         if self.tracks_version != Some(state.tracks_version) {
             self.tracks_version = Some(state.tracks_version);
             self.cursor = state.window.join();
@@ -82,7 +91,7 @@ impl ViewerSeat {
         }
         match self.viewers_version.replace(state.announced.version) {
             // Somebody who has just come is told the number that holds now, itself included.
-            None => return Some(ViewerEvent::Viewers(state.viewers)),
+            None => return Some(ViewerEvent::Viewers(state.audience.len())),
             Some(version) if version != state.announced.version => {
                 return Some(ViewerEvent::Viewers(state.announced.viewers));
             }
@@ -102,7 +111,7 @@ impl ViewerSeat {
     /// How many watch now.
     #[must_use]
     pub fn viewers(&self) -> u32 {
-        self.stream.state().viewers
+        self.stream.state().audience.len()
     }
 
     /// Sends `track` instead of the one of its kind. `false`: the stream has no such track.
@@ -114,7 +123,7 @@ impl ViewerSeat {
 
 impl Drop for ViewerSeat {
     fn drop(&mut self) {
-        self.stream.state().viewers -= 1;
+        self.stream.state().audience.leave(self.viewer);
         self.viewers_of_relay.fetch_sub(1, Ordering::Relaxed);
         self.stream.metrics.viewers.dec();
     }

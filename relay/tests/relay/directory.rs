@@ -4,20 +4,26 @@ use std::sync::{Arc, Mutex};
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
     routing::post,
 };
-use protocol::ErrorCode;
+use protocol::{ErrorCode, http::RegisterServer, relay_proof::Assertion, signing::PublicKey};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::driver::{PICTURE, TestRelay, stream};
+use crate::driver::{PICTURE, TestRelay, now_s, relay_name, stream};
 
-/// A directory that says what a test wants.
+/// What the stub gives to a relay that has joined.
+const MEMBERSHIP: &str = "membership-of-tests";
+
+/// A directory that says what a test wants. It takes no call that the relay has not signed.
 struct Stub {
     calls: mpsc::UnboundedSender<Call>,
-    ticket_key: String,
+    ticket_key: PublicKey,
+    /// The relay that has joined, and when it said its newest assertion.
+    relay: Mutex<Option<(PublicKey, u64)>>,
     /// What the next answers are, instead of the good ones.
     answers: Mutex<Vec<(StatusCode, Value)>>,
 }
@@ -25,14 +31,25 @@ struct Stub {
 #[derive(Debug)]
 struct Call {
     what: &'static str,
-    bearer: String,
+    bearer: Option<String>,
     body: Value,
 }
 
 impl Stub {
     fn note(&self, what: &'static str, headers: &HeaderMap, body: Value) {
-        let bearer = headers["authorization"].to_str().unwrap().to_owned();
+        let bearer = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
         let _ = self.calls.send(Call { what, bearer, body });
+    }
+
+    /// Whether the relay with this key says this, and says it for the first time.
+    fn check(&self, key: &PublicKey, request: &str, headers: &HeaderMap, body: &[u8]) {
+        let token = headers["relay-assertion"].to_str().unwrap();
+        let assertion = Assertion::verify(key, token, request, body, now_s() * 1000).unwrap();
+        assert_eq!(assertion.relay, relay_name("relay-1"));
+        let mut relay = self.relay.lock().unwrap();
+        let newest = relay.map_or(0, |(_, said_at_ms)| said_at_ms);
+        assert!(assertion.said_at_ms > newest, "{} after {newest}", assertion.said_at_ms);
+        *relay = Some((*key, assertion.said_at_ms));
     }
 
     fn answer(&self, good: Value) -> (StatusCode, Json<Value>) {
@@ -41,14 +58,28 @@ impl Stub {
     }
 }
 
-async fn register(stub: State<Arc<Stub>>, headers: HeaderMap, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
-    stub.note("register", &headers, body);
-    stub.answer(json!({"token": "token-1", "ticket_key": stub.ticket_key, "heartbeat_interval_ms": 200}))
+async fn register(stub: State<Arc<Stub>>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
+    let joining: RegisterServer = serde_json::from_slice(&body).unwrap();
+    stub.check(&joining.public_key, "POST /register_server", &headers, &body);
+    stub.note("register", &headers, serde_json::from_slice(&body).unwrap());
+    let ticket_key = stub.ticket_key;
+    stub.answer(json!({"membership": MEMBERSHIP, "ticket_key": ticket_key, "heartbeat_interval_ms": 200}))
 }
 
-async fn heartbeat(stub: State<Arc<Stub>>, headers: HeaderMap, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
-    stub.note("heartbeat", &headers, body);
-    stub.answer(json!({"end": []}))
+async fn heartbeat(stub: State<Arc<Stub>>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
+    let key = stub.relay.lock().unwrap().expect("a relay that has joined").0;
+    stub.check(&key, "POST /api/relays/relay-1/heartbeat", &headers, &body);
+    stub.note("heartbeat", &headers, serde_json::from_slice(&body).unwrap());
+    stub.answer(orders(json!({})))
+}
+
+/// An answer to a heartbeat.
+fn orders(some: Value) -> Value {
+    let mut orders = json!({"end": [], "removed": [], "problem": null});
+    for (name, value) in some.as_object().unwrap() {
+        orders[name] = value.clone();
+    }
+    orders
 }
 
 struct Directory {
@@ -71,7 +102,9 @@ impl Directory {
         .await;
         assert_eq!(relay.get(relay.internal, "/readyz").await.0, 503);
         let (sender, calls) = mpsc::unbounded_channel();
-        let stub = Arc::new(Stub { calls: sender, ticket_key: handed.unwrap(), answers: Mutex::default() });
+        let ticket_key = handed.unwrap().parse().unwrap();
+        let stub = Stub { calls: sender, ticket_key, relay: Mutex::default(), answers: Mutex::default() };
+        let stub = Arc::new(stub);
         let router = Router::new()
             .route("/register_server", post(register))
             .route("/api/relays/relay-1/heartbeat", post(heartbeat))
@@ -104,10 +137,10 @@ impl Directory {
 async fn relay_joins_reports_and_ends_what_it_is_told_to_end() {
     let (mut directory, relay) = Directory::with_relay().await;
     let joined = directory.next("register").await;
-    assert_eq!(joined.bearer, "Bearer secret-of-tests");
+    assert_eq!(joined.bearer.as_deref(), Some("Bearer secret-of-tests"));
     assert_eq!(joined.body["url"], format!("ws://{}/ws", relay.address));
     assert_eq!((&joined.body["name"], &joined.body["protocol"]), (&json!("relay-1"), &json!(1)));
-    assert_eq!(directory.next("heartbeat").await.bearer, "Bearer token-1");
+    assert_eq!(directory.next("heartbeat").await.bearer, None);
     assert_eq!(relay.get(relay.internal, "/readyz").await.0, 200);
 
     let mut broadcaster = relay.publisher(stream(1), 3).await;
@@ -117,7 +150,7 @@ async fn relay_joins_reports_and_ends_what_it_is_told_to_end() {
     directory.reports(json!([{"stream": id, "epoch": 3, "live": true, "viewers": 0}])).await;
     let mut viewer = relay.viewer(stream(1)).await;
     directory.reports(json!([{"stream": id, "epoch": 3, "live": true, "viewers": 1}])).await;
-    directory.answers_next(200, json!({"end": [id]}));
+    directory.answers_next(200, orders(json!({"end": [id]})));
     viewer.text("stream_ended").await;
     broadcaster.ends_with(ErrorCode::StreamNotFound).await;
     directory.reports(json!([])).await;

@@ -4,10 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    ErrorCode, MediaHeader, MediaKind, RelayName, StreamId, TrackNumber,
-    ticket::{Action, Grant, TicketSigner},
+    ErrorCode, MediaHeader, MediaKind, RelayName, Secret, StreamId, TrackNumber, ViewerId,
+    signing::SigningKey,
+    ticket::{Action, Grant},
 };
-use relay::{Config, Flags, Relay, config::Secret, data_dir::DataDir};
+use relay::{Config, Flags, Relay, data_dir::DataDir};
 use serde_json::{Value, json};
 use service::Lifecycle;
 use tokio::{
@@ -43,7 +44,7 @@ pub(crate) fn stream(number: u64) -> StreamId {
 pub(crate) struct TestRelay {
     pub(crate) address: SocketAddr,
     pub(crate) internal: SocketAddr,
-    pub(crate) signer: TicketSigner,
+    pub(crate) signer: SigningKey,
     life: Lifecycle,
     served: JoinHandle<()>,
     _folder: tempfile::TempDir,
@@ -57,7 +58,7 @@ impl TestRelay {
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let signer = TicketSigner::from_pkcs8(&TicketSigner::generate_pkcs8().unwrap()).unwrap();
+        let signer = new_key();
         DataDir::open(folder.path().into()).unwrap().keep_ticket_key(&signer.public_key()).unwrap();
         let mut config = config();
         config.data_dir = folder.path().into();
@@ -72,9 +73,8 @@ impl TestRelay {
         Self { address, internal, signer, life, served, _folder: folder }
     }
 
-    pub(crate) fn ticket(&self, action: Action, stream: StreamId, epoch: u32) -> String {
-        let relays = vec!["relay-1".parse().unwrap()];
-        self.signer.sign(&Grant::new(stream, action, epoch, relays, now_s())).unwrap()
+    pub(crate) fn ticket(&self, action: Action, stream: StreamId, epoch: u32) -> Secret {
+        self.signer.sign(&grant(action, stream, epoch)).unwrap()
     }
 
     pub(crate) async fn connect(&self) -> Peer {
@@ -151,14 +151,25 @@ pub(crate) fn config() -> Config {
     let flags = ["relay", "--name", "relay-1", "--join-secret", "secret-of-tests", "--listen", "127.0.0.1:0"];
     // Port 9 (discard): nobody is there.
     let rest = ["--internal-listen", "127.0.0.1:0", "--directory", "http://127.0.0.1:9"];
-    let mut config: Config =
-        <Flags as clap::Parser>::try_parse_from(flags.into_iter().chain(rest)).unwrap().try_into().unwrap();
-    config.join_secret = Secret::from("secret-of-tests".to_owned());
-    config
+    <Flags as clap::Parser>::try_parse_from(flags.into_iter().chain(rest)).unwrap().try_into().unwrap()
 }
 
 pub(crate) fn now_s() -> u64 {
     service::Clock::system().now_s()
+}
+
+/// A new key.
+pub(crate) fn new_key() -> SigningKey {
+    SigningKey::from_pkcs8(&SigningKey::generate_pkcs8().unwrap()).unwrap()
+}
+
+/// What a directory grants now, on `relay-1`; each viewer is another one.
+pub(crate) fn grant(action: Action, stream: StreamId, epoch: u32) -> Grant {
+    let relays = vec![relay_name("relay-1")];
+    match action {
+        Action::Publish => Grant::publish(stream, epoch, relays, now_s()),
+        Action::Watch => Grant::watch(stream, epoch, relays, ViewerId(rand::random()), now_s()),
+    }
 }
 
 pub(crate) fn relay_name(name: &str) -> RelayName {

@@ -1,15 +1,15 @@
 //! Malformed input of every kind: each gets its code, and nobody else notices.
 
 use protocol::{
-    ErrorCode, MediaKind, TrackNumber,
+    ErrorCode, MediaKind, Secret, TrackNumber,
     limits::{CONTROL_BYTES_MAX, MESSAGE_BYTES_MAX},
-    ticket::{Action, Grant, TicketSigner},
+    ticket::{Action, Grant},
 };
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::driver::{PICTURE, Peer, TestRelay, header, now_s, relay_name, stream};
+use crate::driver::{PICTURE, Peer, TestRelay, grant, header, new_key, now_s, relay_name, stream};
 
 /// A stream that goes on, to see that nothing disturbs it.
 struct Bystanders {
@@ -40,7 +40,8 @@ async fn first_messages_that_are_none() {
     use ErrorCode::*;
     let relay = TestRelay::start().await;
     let mut bystanders = Bystanders::new(&relay).await;
-    let watch = |protocol: u32, ticket: &str| json!({"type": "watch_stream", "protocol": protocol, "ticket": ticket});
+    let watch =
+        |protocol: u32, ticket: &Secret| json!({"type": "watch_stream", "protocol": protocol, "ticket": ticket});
     let ticket = relay.ticket(Action::Publish, stream(1), 1);
     let register = |tracks: Value| {
         json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks}).to_string()
@@ -54,9 +55,9 @@ async fn first_messages_that_are_none() {
         (Message::text(r#"{"type":"dance"}"#), InvalidRequest),
         (Message::text(r#"{"type":"watch_stream","protocol":1}"#), InvalidRequest),
         (Message::text(r#"{"type":"end_stream"}"#), InvalidRequest),
-        (Message::text(watch(1, "").to_string()), TicketInvalid),
+        (Message::text(watch(1, &"".into()).to_string()), TicketInvalid),
         (Message::text(watch(7, &relay.ticket(Action::Watch, stream(99), 1)).to_string()), UnsupportedProtocol),
-        (Message::text(watch(70_000, "").to_string()), InvalidRequest),
+        (Message::text(watch(70_000, &"".into()).to_string()), InvalidRequest),
         (Message::text(watch(1, &relay.ticket(Action::Publish, stream(99), 1)).to_string()), TicketInvalid),
         (Message::binary(header(MediaKind::Init, PICTURE, 0, 0, 0).message(b"x")), InvalidRequest),
         (Message::text(" ".repeat(CONTROL_BYTES_MAX + 1)), TooLarge),
@@ -82,13 +83,14 @@ async fn first_messages_that_are_none() {
 async fn tickets_that_let_nobody_in() {
     let relay = TestRelay::start().await;
     let _bystanders = Bystanders::new(&relay).await;
-    let forger = TicketSigner::from_pkcs8(&TicketSigner::generate_pkcs8().unwrap()).unwrap();
-    let grant = |relay: &str, at_s| Grant::new(stream(99), Action::Watch, 1, vec![relay_name(relay)], at_s);
+    let good = grant(Action::Watch, stream(99), 1);
+    let issued = |at_s| Grant { issued_at_s: at_s, expires_at_s: at_s + 600, ..good.clone() };
+    let elsewhere = Grant { relays: vec![relay_name("relay-2")], ..good.clone() };
     let cases = [
-        (forger.sign(&grant("relay-1", now_s())).unwrap(), ErrorCode::TicketInvalid),
-        (relay.signer.sign(&grant("relay-2", now_s())).unwrap(), ErrorCode::TicketInvalid),
-        (relay.signer.sign(&grant("relay-1", now_s() - 601)).unwrap(), ErrorCode::TicketExpired),
-        (relay.signer.sign(&grant("relay-1", now_s() + 600)).unwrap(), ErrorCode::TicketInvalid),
+        (new_key().sign(&good).unwrap(), ErrorCode::TicketInvalid),
+        (relay.signer.sign(&elsewhere).unwrap(), ErrorCode::TicketInvalid),
+        (relay.signer.sign(&issued(now_s() - 600 - 3600)).unwrap(), ErrorCode::TicketExpired),
+        (relay.signer.sign(&issued(now_s() + 600)).unwrap(), ErrorCode::TicketInvalid),
     ];
     for (ticket, code) in cases {
         let mut peer = relay.connect().await;

@@ -2,10 +2,7 @@
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
-use protocol::{
-    ErrorCode,
-    ticket::{Action, Grant, TicketSigner},
-};
+use protocol::{ErrorCode, ticket::Action};
 use relay::data_dir::DataDir;
 use serde_json::{Value, json};
 use tokio::{
@@ -14,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::driver::{Peer, now_s, relay_name, stream, tracks};
+use crate::driver::{Peer, grant, new_key, stream, tracks};
 
 /// The binary, which is to find no directory, and where it listens.
 async fn start(folder: &std::path::Path) -> (Child, SocketAddr) {
@@ -44,12 +41,11 @@ async fn start(folder: &std::path::Path) -> (Child, SocketAddr) {
 #[tokio::test]
 async fn sigterm_sends_everybody_away_and_ends_with_success() {
     let folder = tempfile::tempdir().unwrap();
-    let signer = TicketSigner::from_pkcs8(&TicketSigner::generate_pkcs8().unwrap()).unwrap();
+    let signer = new_key();
     DataDir::open(folder.path().into()).unwrap().keep_ticket_key(&signer.public_key()).unwrap();
     let (mut process, address) = start(folder.path()).await;
     let mut broadcaster = Peer::connect(address, None).await;
-    let grant = Grant::new(stream(1), Action::Publish, 1, vec![relay_name("relay-1")], now_s());
-    let ticket = signer.sign(&grant).unwrap();
+    let ticket = signer.sign(&grant(Action::Publish, stream(1), 1)).unwrap();
     broadcaster.say(json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks()})).await;
     broadcaster.text("stream_registered").await;
     let pid = process.id().unwrap().to_string();
@@ -64,10 +60,10 @@ async fn restarted_relay_has_the_same_key_in_a_folder_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let (mut process, _) = start(&data).await;
-    let first = DataDir::open(data.clone()).unwrap().public_key().unwrap();
+    let first = DataDir::open(data.clone()).unwrap().key().unwrap().public_key();
     process.kill().await.unwrap();
     start(&data).await;
-    assert_eq!(DataDir::open(data.clone()).unwrap().public_key().unwrap(), first);
+    assert_eq!(DataDir::open(data.clone()).unwrap().key().unwrap().public_key(), first);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

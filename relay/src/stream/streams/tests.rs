@@ -22,6 +22,10 @@ fn tracks() -> Vec<TrackInfo> {
     vec![TrackInfo { track, kind, codec, width: 0, height: 0, frame_rate: 0.0, sample_rate: 0, channels: 0 }]
 }
 
+fn new_viewer() -> ViewerId {
+    ViewerId(rand::random())
+}
+
 fn push(seat: &PublisherSeat, kind: MediaKind, segment: u32) -> Result<(), PushError> {
     let key = kind == MediaKind::Chunk;
     let track = TrackNumber(1);
@@ -42,6 +46,10 @@ fn events(seat: &mut ViewerSeat) -> Vec<&'static str> {
                 names.push("ended");
                 return names;
             }
+            ViewerEvent::Removed => {
+                names.push("removed");
+                return names;
+            }
         });
     }
     names
@@ -51,7 +59,7 @@ fn events(seat: &mut ViewerSeat) -> Vec<&'static str> {
 async fn stream_outlives_its_broadcaster_for_a_while_and_then_ends() {
     let streams = streams();
     let seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
-    let mut viewer = streams.watch(id(1)).unwrap();
+    let mut viewer = streams.watch(id(1), new_viewer(), 0).unwrap();
     push(&seat, MediaKind::Init, 0).unwrap();
     push(&seat, MediaKind::Chunk, 0).unwrap();
     assert_eq!(events(&mut viewer), ["watching", "viewers", "media"]);
@@ -60,13 +68,13 @@ async fn stream_outlives_its_broadcaster_for_a_while_and_then_ends() {
     tokio::time::advance(BROADCASTER_AWAY_TIME_MAX - SECOND).await;
     streams.tick(Instant::now());
     assert_eq!(streams.report().streams.len(), 1);
-    let mut late = streams.watch(id(1)).unwrap();
+    let mut late = streams.watch(id(1), new_viewer(), 0).unwrap();
     assert_eq!(events(&mut late), ["watching", "away", "viewers", "media"]);
     tokio::time::advance(SECOND).await;
     streams.tick(Instant::now());
     assert_eq!(events(&mut viewer), ["ended"]);
     assert!(streams.report().streams.is_empty());
-    assert_eq!(streams.watch(id(1)).unwrap_err(), Refused::NotLive);
+    assert_eq!(streams.watch(id(1), new_viewer(), 0).unwrap_err(), Refused::NotLive);
     // Its broadcaster may come again with the ticket it has.
     streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
 }
@@ -75,7 +83,7 @@ async fn stream_outlives_its_broadcaster_for_a_while_and_then_ends() {
 async fn broadcaster_that_comes_back_in_time_keeps_its_viewers() {
     let streams = streams();
     drop(streams.publish(id(1), 1, tracks(), Instant::now()).unwrap());
-    let mut viewer = streams.watch(id(1)).unwrap();
+    let mut viewer = streams.watch(id(1), new_viewer(), 0).unwrap();
     assert_eq!(events(&mut viewer), ["watching", "away", "viewers"]);
     tokio::time::advance(BROADCASTER_AWAY_TIME_MAX - SECOND).await;
     let _seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
@@ -127,11 +135,11 @@ async fn places_are_free_again_when_their_holders_have_gone() {
     let now = Instant::now();
     let _seats = (streams.publish(id(1), 1, tracks(), now).unwrap(), streams.publish(id(2), 1, tracks(), now).unwrap());
     assert_eq!(streams.publish(id(3), 1, tracks(), now).unwrap_err(), Refused::TooManyStreams);
-    let viewers = (streams.watch(id(1)).unwrap(), streams.watch(id(2)).unwrap());
-    assert_eq!(streams.watch(id(1)).unwrap_err(), Refused::TooManyViewers);
+    let viewers = (streams.watch(id(1), new_viewer(), 0).unwrap(), streams.watch(id(2), new_viewer(), 0).unwrap());
+    assert_eq!(streams.watch(id(1), new_viewer(), 0).unwrap_err(), Refused::TooManyViewers);
     drop(viewers.0);
     assert_eq!(streams.report().viewers, 1);
-    streams.watch(id(1)).unwrap();
+    streams.watch(id(1), new_viewer(), 0).unwrap();
     streams.end(id(2), now);
     streams.publish(id(3), 1, tracks(), now).unwrap();
 }

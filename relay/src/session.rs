@@ -1,0 +1,97 @@
+//! What a ticket permits, for as long as a connection lasts: it expires, and it is renewed over the open socket.
+
+use std::sync::{Arc, PoisonError};
+
+use protocol::{
+    ErrorCode, Secret, ViewerId,
+    limits::DIRECTORY_AWAY_TIME_MAX,
+    ticket::{Action, Grant, TicketError},
+};
+
+use crate::connection::{End, House};
+
+/// One connection's permission.
+#[derive(Debug)]
+pub struct Session {
+    grant: Grant,
+    house: Arc<House>,
+}
+
+impl Session {
+    /// What `ticket` permits to somebody who comes now and wants `action`.
+    ///
+    /// # Errors
+    /// With what the peer is to be told.
+    pub fn begin(ticket: &Secret, action: Action, house: Arc<House>) -> Result<Self, End> {
+        let grant = verify(ticket, action, &house)?;
+        Ok(Self { grant, house })
+    }
+
+    /// What it permits.
+    #[must_use]
+    pub const fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// The viewer; none for one who publishes.
+    #[must_use]
+    pub const fn viewer(&self) -> Option<ViewerId> {
+        self.grant.viewer
+    }
+
+    /// Whether the permission still holds.
+    ///
+    /// # Errors
+    /// With what the peer is to be told.
+    pub fn check(&self) -> Result<(), End> {
+        let now_s = self.house.clock.now_s();
+        let holds =
+            now_s < self.grant.expires_at_s || now_s < self.house.standing.counts_until_s(self.grant.expires_at_s);
+        if holds { Ok(()) } else { Err(refused(&TicketError::Expired)) }
+    }
+
+    /// Goes on with another ticket. One that ends earlier than the present one shortens nothing.
+    ///
+    /// # Errors
+    /// When it does not permit the same; with what the peer is to be told.
+    pub fn renew(&mut self, ticket: &Secret) -> Result<(), End> {
+        let renewed = verify(ticket, self.grant.action, &self.house)?;
+        if !continues(&self.grant, &renewed) {
+            let message = "the renewed ticket is for another stream, viewer or time of the stream";
+            return Err(End::error(ErrorCode::TicketInvalid, message));
+        }
+        let expires_at_s = renewed.expires_at_s.max(self.grant.expires_at_s);
+        self.grant = Grant { expires_at_s, ..renewed };
+        self.house.metrics.tickets_renewed.inc();
+        Ok(())
+    }
+}
+
+/// Whether `renewed` permits to go on with what `grant` has permitted. A publisher of another epoch is another publisher, which
+/// comes with a connection of its own.
+fn continues(grant: &Grant, renewed: &Grant) -> bool {
+    let epoch_fits = match grant.action {
+        Action::Publish => renewed.epoch == grant.epoch,
+        Action::Watch => renewed.epoch >= grant.epoch,
+    };
+    (renewed.stream, renewed.action, renewed.viewer) == (grant.stream, grant.action, grant.viewer) && epoch_fits
+}
+
+fn verify(ticket: &Secret, action: Action, house: &House) -> Result<Grant, End> {
+    let key = *house.ticket_key.read().unwrap_or_else(PoisonError::into_inner);
+    let Some(key) = key else {
+        let message = "this relay has not joined its directory yet; try again in a moment";
+        return Err(End::error(ErrorCode::NoRelay, message));
+    };
+    let now_s = house.clock.now_s();
+    let grant = Grant::verify(&key, ticket.expose(), action, &house.name, now_s, DIRECTORY_AWAY_TIME_MAX);
+    let grant = grant.map_err(|error| refused(&error))?;
+    if now_s >= grant.expires_at_s && now_s >= house.standing.counts_until_s(grant.expires_at_s) {
+        return Err(refused(&TicketError::Expired));
+    }
+    Ok(grant)
+}
+
+fn refused(error: &TicketError) -> End {
+    End::error(error.code(), error)
+}
