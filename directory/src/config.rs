@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Result, ensure};
 use clap::Parser;
 use protocol::Secret;
-use service::{lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
+use service::{DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
 
 /// Shortest join secret: guessing eight characters over HTTP takes longer than the relays live.
 const JOIN_SECRET_CHARS_MIN: usize = 8;
@@ -49,6 +49,10 @@ pub struct Config {
     /// Most streams at a time, those included that have not begun
     #[arg(long, env = "DIRECTORY_STREAMS_MAX", default_value_t = 1000, value_name = "COUNT")]
     pub streams_max: usize,
+
+    /// How the public reaches it.
+    #[command(flatten)]
+    pub door: DoorFlags,
 }
 
 impl Config {
@@ -82,6 +86,7 @@ impl Config {
             "--grace-seconds is {}, and must not be above {GRACE_SECONDS_MAX}",
             self.grace_seconds
         );
+        self.door.check()?;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use protocol::signing::SigningKey;
-use service::{Clock, Lifecycle, internal_listener, listener};
+use service::{Clock, Door, Lifecycle, internal_listener, listener};
 use tokio::{
     net::TcpListener,
     time::{MissedTickBehavior, interval},
@@ -33,6 +33,7 @@ pub struct Directory {
     config: Config,
     clock: Clock,
     signer: SigningKey,
+    door: Arc<Door>,
     public: TcpListener,
     internal: TcpListener,
 }
@@ -45,9 +46,10 @@ impl Directory {
     pub async fn bind(config: Config) -> Result<Self> {
         config.check()?;
         let signer = ticket_key::load_or_make(&config.data_dir)?;
+        let door = Arc::new(Door::open(&config.door, &config.data_dir, None)?);
         let public = listener::listen(config.listen, "--listen").await?;
         let internal = listener::listen(config.internal_listen, "--internal-listen").await?;
-        Ok(Self { config, clock: Clock::system(), signer, public, internal })
+        Ok(Self { config, clock: Clock::system(), signer, door, public, internal })
     }
 
     /// The same directory with another clock, for tests.
@@ -78,17 +80,20 @@ impl Directory {
     /// When the addresses can't be told.
     pub async fn run(self, life: Lifecycle) -> Result<()> {
         info!(listen = %self.local_addr()?, internal_listen = %self.internal_addr()?, "the directory is up");
-        let Self { config, clock, signer, public, internal } = self;
+        let Self { config, clock, signer, door, public, internal } = self;
         let metrics = Metrics::default();
         let mut exposed = prometheus_client::registry::Registry::default();
         metrics.register(&mut exposed);
-        internal_listener::serve(internal, exposed, Arc::new(|| Ok(())), &life);
+        door.register(&mut exposed);
+        door.keep(public.local_addr()?.ip(), &life);
+        let ready = Arc::clone(&door);
+        internal_listener::serve(internal, exposed, Arc::new(move || ready.ready()), &life);
 
         let grace = config.grace();
         let registry = Registry::new(config.streams_max);
         let app = App::new(registry, clock, signer, config.join_secret, metrics, life.clone());
         life.spawn(keep_time(app.clone()));
-        life.spawn(connections::serve(public, routes::router(app), life.clone()));
+        life.spawn(connections::serve(public, routes::router(app), door, life.clone()));
         life.ended(grace).await;
         info!("the directory has ended");
         Ok(())
