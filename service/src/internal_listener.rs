@@ -32,13 +32,19 @@ struct Internals {
 
 /// Serves the internal listener in `life` until it stops.
 pub fn serve(listener: TcpListener, metrics: Registry, ready: Readiness, life: &Lifecycle) {
+    serve_with(listener, metrics, ready, Router::new(), life);
+}
+
+/// Serves the internal listener with `more` calls that only operators make.
+pub fn serve_with(listener: TcpListener, metrics: Registry, ready: Readiness, more: Router, life: &Lifecycle) {
     let stopping = life.stopping();
     let state = Arc::new(Internals { metrics, ready, life: life.clone() });
     let router = Router::new()
         .route("/healthz", get(async || axum::Json(json!({ "status": "alive" }))))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
-        .with_state(state);
+        .with_state(state)
+        .merge(more);
     life.spawn(async move {
         // Probes keep asking during the stop; the grace of the whole life bounds this.
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
