@@ -2,8 +2,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiFailure } from "../protocol/api_failure";
 import { encodeMediaMessage } from "../protocol/media_message";
 import type { WatchAnswer } from "../protocol/messages";
-import { Connection, OPEN_TIME_MS_MAX, SILENCE_MS_MAX } from "./connection";
+import type { Credentials, PasswordWanted } from "./admission";
+import { Connection, type ConnectionEvents } from "./connection";
 import type { Transport } from "./transport/transport";
+import { OPEN_TIME_MS_MAX, SILENCE_MS_MAX } from "./visit";
 
 class FakeTransport implements Transport {
   onopen: (() => void) | null = null;
@@ -34,49 +36,92 @@ const answer = (...relays: string[]): WatchAnswer => ({
   stream: { id: "s", title: "t", created_at_ms: 0, state: "live", viewers: 0, sealed: false },
   assignment: { relays: relays.map((name) => ({ name, url: `ws://${name}/ws` })), ticket: "ticket", epoch: 1 },
 });
+const withTicket = (ticket: string, ...relays: string[]): WatchAnswer => {
+  const given = answer(...relays);
+  return { ...given, assignment: { ...given.assignment, ticket } };
+};
+const chunk = { kind: "chunk", key: true, sealed: false, track: 1, segment: 7, chunk: 0, capturedAtUs: 5 } as const;
 const track = { track: 1, kind: "video", codec: "avc1.4D401F", width: 2, height: 2 };
 const watching = { type: "watching", stream: "s", tracks: [track], selected: [1] };
+
+/** The password that a viewer knows from before. */
+let remembered: string | null = null;
 
 class Viewer {
   transports: FakeTransport[] = [];
   heard: string[] = [];
-  asked = 0;
+  asked: Credentials[] = [];
+  wanted: PasswordWanted[] = [];
+  password = remembered;
   answers: (WatchAnswer | ApiFailure)[] = [];
   life = new AbortController();
   done: Promise<void>;
+  #give: (password: string) => void = () => {};
 
   constructor(...answers: (WatchAnswer | ApiFailure)[]) {
     this.answers = answers;
-    const hear = (word: string) => this.heard.push(word);
-    this.done = new Connection(
-      "s",
-      {
-        watch: async () => {
-          const next = this.answers[Math.min(this.asked, this.answers.length - 1)];
-          this.asked += 1;
+    const hear = (word: string) => void this.heard.push(word);
+    const events: ConnectionEvents = {
+      answered: () => {},
+      watching: () => hear("watching"),
+      media: ({ header, payload }) => hear(`media ${header.track}/${header.segment}/${header.chunk} ${payload.length}`),
+      skipped: (_track, chunks) => hear(`skipped ${chunks}`),
+      viewers: (count) => hear(`viewers ${count}`),
+      broadcaster: (present) => hear(`broadcaster ${present}`),
+      lost: (attempt, busy) => hear(busy ? "busy" : `lost ${attempt}`),
+      ended: () => hear("ended"),
+      failed: (code) => hear(`failed ${code}`),
+    };
+    this.done = new Connection({
+      streamId: "s",
+      api: {
+        watch: async (_id, credentials) => {
+          const next = this.answers[Math.min(this.asked.length, this.answers.length - 1)];
+          this.asked.push(credentials);
           if (!next || next instanceof ApiFailure) throw next;
           return next;
         },
       },
-      (url, signal) => {
+      passwords: {
+        recall: () => this.password,
+        remember: (password) => {
+          this.password = password;
+        },
+        forget: () => {
+          this.password = null;
+        },
+        ask: (wanted) => {
+          this.wanted.push(wanted);
+          return new Promise((resolve) => {
+            this.#give = resolve;
+          });
+        },
+      },
+      openTransport: (url, signal) => {
         const transport = new FakeTransport(url, signal);
         this.transports.push(transport);
         return transport;
       },
-      {
-        answered: () => {},
-        watching: () => hear("watching"),
-        media: (header, payload) => hear(`media ${header.track}/${header.segment}/${header.chunk} ${payload.length}`),
-        skipped: (_track, chunks) => hear(`skipped ${chunks}`),
-        viewers: (count) => hear(`viewers ${count}`),
-        broadcaster: (present) => hear(`broadcaster ${present}`),
-        lost: (attempt) => hear(`lost ${attempt}`),
-        ended: () => hear("ended"),
-        failed: (code) => hear(`failed ${code}`),
-      },
-      this.life.signal,
-      () => 0.5,
-    ).run();
+      events,
+      signal: this.life.signal,
+      random: () => 0.5,
+    }).run();
+  }
+  async types(password: string) {
+    this.#give(password);
+    await vi.advanceTimersByTimeAsync(0);
+  }
+  /** Time passes in which the relay shows that it lives, and sends media if there are any. */
+  async passes(seconds: number, media = true) {
+    for (let second = 0; second < seconds; second += 1) {
+      await vi.advanceTimersByTimeAsync(1000);
+      if (this.last.closed) continue;
+      this.last.say({ type: "viewers", count: 1 });
+      if (media) this.last.onmessage?.(encodeMediaMessage(chunk, new Uint8Array(3)).buffer);
+    }
+  }
+  get said(): { type: string; ticket?: string }[] {
+    return this.last.sent.map((text) => JSON.parse(text));
   }
   get last(): FakeTransport {
     return this.transports.at(-1) as FakeTransport;
@@ -89,6 +134,7 @@ class Viewer {
 }
 
 beforeEach(() => {
+  remembered = null;
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance", "Date"] });
 });
 afterEach(() => vi.useRealTimers());
@@ -97,8 +143,7 @@ it("says hello with the ticket and hands on everything that comes", async () => 
   const viewer = new Viewer(answer("a"));
   await viewer.connected();
   expect(JSON.parse(viewer.last.sent[0] ?? "")).toEqual({ type: "watch_stream", protocol: 1, ticket: "ticket" });
-  const header = { kind: "chunk", key: true, sealed: false, track: 1, segment: 7, chunk: 0, capturedAtUs: 5 } as const;
-  viewer.last.onmessage?.(encodeMediaMessage(header, new Uint8Array(3)).buffer);
+  viewer.last.onmessage?.(encodeMediaMessage(chunk, new Uint8Array(3)).buffer);
   viewer.last.say({ type: "viewers", count: 4 });
   viewer.last.say({ type: "skipped", track: 1, chunks: 9 });
   viewer.last.say({ type: "broadcaster", present: false });
@@ -115,10 +160,10 @@ describe("a connection that breaks", () => {
     viewer.last.close();
     await vi.advanceTimersByTimeAsync(100);
     expect(viewer.last.url).toBe("ws://b/ws");
-    expect(viewer.asked).toBe(1);
+    expect(viewer.asked.length).toBe(1);
     viewer.last.close();
     await vi.advanceTimersByTimeAsync(1000);
-    expect(viewer.asked).toBe(2);
+    expect(viewer.asked.length).toBe(2);
     expect(viewer.last.url).toBe("ws://a/ws");
   });
 
@@ -191,7 +236,7 @@ describe("words of the relay", () => {
       await vi.advanceTimersByTimeAsync(10);
       if (viewer.transports.length > 0) viewer.last.say({ type: "move", within_ms: 0 });
     }
-    expect(viewer.asked).toBeLessThan(15);
+    expect(viewer.asked.length).toBeLessThan(15);
   });
 
   it("an expired ticket is replaced, not tried at the next relay", async () => {
@@ -251,12 +296,10 @@ describe("answers of the directory", () => {
   });
 
   it("a directory that never answers counts as down", async () => {
-    const viewer = new Viewer(answer("a"));
-    viewer.life.abort();
     let asked = 0;
     const life = new AbortController();
     const nothing = () => {};
-    const events = {
+    const events: ConnectionEvents = {
       answered: nothing,
       watching: nothing,
       media: nothing,
@@ -271,11 +314,187 @@ describe("answers of the directory", () => {
       asked += 1;
       return new Promise<WatchAnswer>(() => {});
     };
-    const open = (url: string, signal: AbortSignal) => new FakeTransport(url, signal);
-    void new Connection("s", { watch }, open, events, life.signal).run();
+    const openTransport = (url: string, signal: AbortSignal) => new FakeTransport(url, signal);
+    const passwords = { recall: () => null, remember: nothing, forget: nothing, ask: async () => "" };
+    const options = { streamId: "s", api: { watch }, passwords, openTransport, events, signal: life.signal };
+    void new Connection(options).run();
     await vi.advanceTimersByTimeAsync(30_000);
     expect(asked).toBeGreaterThan(1);
     life.abort();
+  });
+});
+
+describe("a ticket", () => {
+  it("is renewed at half of its life over the open socket", async () => {
+    const viewer = new Viewer(withTicket("first", "a"), withTicket("second", "a"), withTicket("third", "a"));
+    await viewer.connected();
+    await viewer.passes(290);
+    expect(viewer.asked).toEqual([{}]);
+    await viewer.passes(20);
+    expect(viewer.asked).toEqual([{}, { ticket: "first" }]);
+    await viewer.passes(300);
+    expect(viewer.asked.at(-1)).toEqual({ ticket: "second" });
+    expect(viewer.said.slice(1)).toEqual([
+      { type: "renew_ticket", ticket: "second" },
+      { type: "renew_ticket", ticket: "third" },
+    ]);
+    expect(viewer.transports.length).toBe(1);
+  });
+
+  it("is tried again while the directory is away, and the stream goes on", async () => {
+    const away = new ApiFailure("unreachable", "down");
+    const viewer = new Viewer(answer("a"), away, away, away, answer("a"));
+    await viewer.connected();
+    await viewer.passes(330);
+    expect([viewer.asked.length, viewer.transports.length, viewer.said.length]).toEqual([5, 1, 2]);
+  });
+
+  it("moves the viewer when the directory no longer names its relay", async () => {
+    const viewer = new Viewer(answer("a"), withTicket("second", "b"));
+    await viewer.connected();
+    await viewer.passes(310);
+    await viewer.connected();
+    expect([viewer.last.url, viewer.said[0]?.ticket]).toEqual(["ws://b/ws", "second"]);
+    expect(viewer.transports.length).toBe(2);
+  });
+
+  it("is what a viewer comes back with, so that it stays who it is", async () => {
+    const viewer = new Viewer(withTicket("first", "a"), withTicket("second", "a"));
+    await viewer.connected();
+    viewer.last.close();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(viewer.asked).toEqual([{}, { ticket: "first" }]);
+  });
+
+  it("that is of no use any more is given up for a new one", async () => {
+    const viewer = new Viewer(answer("a"), new ApiFailure("ticket_invalid", "no"), withTicket("new", "a"));
+    await viewer.connected();
+    viewer.last.close();
+    await vi.advanceTimersByTimeAsync(1000);
+    await viewer.connected();
+    expect(viewer.asked).toEqual([{}, { ticket: "ticket" }, {}]);
+    expect(viewer.said[0]?.ticket).toBe("new");
+  });
+});
+
+describe("a relay that lives but sends no media", () => {
+  it("is left when the directory names another, within about five seconds", async () => {
+    const viewer = new Viewer(answer("a"), answer("b"));
+    await viewer.connected();
+    await viewer.passes(7, false);
+    expect(viewer.last.url).toBe("ws://b/ws");
+  });
+
+  it("is kept, and asked about less and less often, while the directory still names it", async () => {
+    const viewer = new Viewer(answer("a"));
+    await viewer.connected();
+    await viewer.passes(120, false);
+    expect(viewer.transports.length).toBe(1);
+    expect(viewer.asked.length).toBeLessThan(8);
+  });
+
+  it("has nothing more when the directory knows of no such stream", async () => {
+    const viewer = new Viewer(answer("a"), new ApiFailure("stream_not_found", "over"));
+    await viewer.connected();
+    await viewer.passes(7, false);
+    expect(viewer.heard.at(-1)).toBe("ended");
+  });
+
+  it("a stream that plays goes on although the directory has forgotten it", async () => {
+    const viewer = new Viewer(answer("a"), new ApiFailure("stream_not_found", "who?"));
+    await viewer.connected();
+    await viewer.passes(400);
+    expect([viewer.heard.includes("ended"), viewer.transports.length]).toEqual([false, 1]);
+  });
+});
+
+describe("a viewer who was removed", () => {
+  it("is told for good by the relay", async () => {
+    const viewer = new Viewer(answer("a", "b"));
+    await viewer.connected();
+    viewer.last.say({ type: "error", code: "viewer_removed", message: "removed" });
+    await viewer.done;
+    expect([viewer.heard.at(-1), viewer.transports.length]).toEqual(["failed viewer_removed", 1]);
+  });
+
+  it("is told for good by the directory, when it asks in and when it renews", async () => {
+    const removed = new ApiFailure("viewer_removed", "removed");
+    const fresh = new Viewer(removed);
+    await fresh.done;
+    expect(fresh.heard).toEqual(["failed viewer_removed"]);
+    const renewing = new Viewer(answer("a"), removed);
+    await renewing.connected();
+    await renewing.passes(310);
+    await renewing.done;
+    expect(renewing.heard.at(-1)).toBe("failed viewer_removed");
+    expect(renewing.last.closed).toBe(true);
+  });
+});
+
+describe("a password", () => {
+  const required = new ApiFailure("password_required", "which?");
+  const wrong = new ApiFailure("password_wrong", "no");
+
+  it("is asked for until it is right, then remembered", async () => {
+    const viewer = new Viewer(required, wrong, answer("a"));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(viewer.wanted).toEqual([{ why: "required", waitMs: 0 }]);
+    await viewer.types("guess");
+    expect(viewer.wanted.at(-1)).toEqual({ why: "wrong", waitMs: 0 });
+    await viewer.types("sesame");
+    expect(viewer.asked).toEqual([{}, { password: "guess" }, { password: "sesame" }]);
+    expect(viewer.password).toBe("sesame");
+    await viewer.connected();
+    expect(viewer.heard).toEqual(["watching"]);
+  });
+
+  it("that is remembered is not asked for, and forgotten when it is wrong", async () => {
+    remembered = "from before";
+    const known = new Viewer(answer("a"));
+    await known.connected();
+    expect([known.asked, known.wanted]).toEqual([[{ password: "from before" }], []]);
+    const changed = new Viewer(wrong, answer("a"));
+    await vi.advanceTimersByTimeAsync(0);
+    expect([changed.wanted, changed.password]).toEqual([[{ why: "wrong", waitMs: 0 }], null]);
+    await changed.types("sesame");
+    expect(changed.password).toBe("sesame");
+  });
+
+  it("is not needed to come back with a ticket", async () => {
+    const viewer = new Viewer(required, answer("a"), answer("a"));
+    await vi.advanceTimersByTimeAsync(0);
+    await viewer.types("sesame");
+    await viewer.connected();
+    viewer.last.close();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(viewer.asked.at(-1)).toEqual({ ticket: "ticket" });
+  });
+
+  it("tried too often waits for as long as the directory says", async () => {
+    const viewer = new Viewer(required, new ApiFailure("too_many_requests", "slow", 42_000), answer("a"));
+    await vi.advanceTimersByTimeAsync(0);
+    await viewer.types("guess");
+    expect(viewer.wanted.at(-1)).toEqual({ why: "too_many", waitMs: 42_000 });
+  });
+});
+
+describe("a server that asks for patience", () => {
+  it("is asked again when it said, not before", async () => {
+    const viewer = new Viewer(new ApiFailure("too_many_requests", "slow", 20_000), answer("a"));
+    await vi.advanceTimersByTimeAsync(19_900);
+    expect([viewer.asked.length, viewer.heard]).toEqual([1, ["busy"]]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(viewer.asked.length).toBe(2);
+  });
+
+  it("is left in peace by the next relay too", async () => {
+    const viewer = new Viewer(answer("a", "b"));
+    await viewer.connected();
+    viewer.last.say({ type: "error", code: "too_many_requests", message: "slow" });
+    await vi.advanceTimersByTimeAsync(9000);
+    expect(viewer.transports.length).toBe(1);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(viewer.last.url).toBe("ws://b/ws");
   });
 });
 

@@ -2,6 +2,7 @@
 
 import { icon } from "./icons";
 import { actionOf, focusOf, type KeyAction } from "./keyboard";
+import { PASSWORD_PROMPT, PasswordPrompt } from "./password_prompt";
 import type { PlayerState } from "./state";
 import type { PlayerStats } from "./stats";
 import { rememberVolume } from "./volume_memory";
@@ -11,6 +12,7 @@ export interface ControlsEvents {
   pause(): void;
   goLive(): void;
   retry(): void;
+  givePassword(password: string): void;
 }
 
 /** Controls go away after this long without a hand on them. */
@@ -22,6 +24,7 @@ const LAYOUT = `
   <div class="spinner" hidden></div>
   <button class="action" type="button" hidden></button>
   <div class="words" role="status" aria-live="polite"><p class="title"></p><p class="detail"></p></div>
+  ${PASSWORD_PROMPT}
 </div>
 <button class="unmute" type="button" hidden>${icon("muted")}<span>Tap for sound</span></button>
 <div class="bar" role="group" aria-label="Player">
@@ -42,6 +45,7 @@ export class Controls {
   #pictureSeen = false;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #parts: HTMLElement;
+  readonly #prompt: PasswordPrompt;
 
   constructor(
     private readonly host: HTMLElement,
@@ -53,6 +57,8 @@ export class Controls {
     this.#parts = document.createElement("div");
     this.#parts.innerHTML = LAYOUT;
     host.shadowRoot?.append(this.#parts);
+    const form = this.#part("password") as HTMLFormElement;
+    this.#prompt = new PasswordPrompt(form, (password) => this.events.givePassword(password), signal);
     signal.addEventListener("abort", () => {
       clearTimeout(this.#idleTimer);
       this.#parts.remove();
@@ -82,6 +88,8 @@ export class Controls {
     action.dataset.action = words.action;
     action.innerHTML = words.action === "play" ? icon("play") : "Try again";
     action.setAttribute("aria-label", words.action === "play" ? "Play" : "Try again");
+    if (words.password) this.#prompt.ask(words.password.waitMs);
+    else this.#prompt.hide();
     const stopped = state.kind === "paused" || state.kind === "needs_click";
     label(this.#part("play"), stopped ? "play" : "pause", stopped ? "Play live (k)" : "Pause (k)");
     this.#part("live").toggleAttribute("data-on", state.kind === "playing");

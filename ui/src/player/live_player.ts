@@ -1,6 +1,6 @@
 // <live-player>: the player as one element. `start` begins, `stop` (or leaving the page) ends everything it began.
 
-import type { WatchApi } from "./connection";
+import type { WatchApi } from "./admission";
 import { Controls } from "./controls";
 import { engineOf } from "./engine";
 import { PLAYER_STYLES } from "./player_styles";
@@ -15,6 +15,8 @@ export interface StartOptions {
   api: WatchApi;
   clock: Clock;
   openTransport: OpenTransport;
+  /** What opens an end-to-end encrypted stream: 32 bytes in base64url, from the fragment of its link. */
+  contentKey?: string | null;
   /** Without sound, whatever was remembered. */
   muted?: boolean;
   /** Buttons and keys over the picture; there unless false. */
@@ -32,12 +34,14 @@ export class LivePlayer extends HTMLElement {
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
-    const style = document.createElement("style");
-    style.textContent = PLAYER_STYLES;
+    // A constructed sheet is no inline style: a strict content security policy lets it pass.
+    const styles = new CSSStyleSheet();
+    styles.replaceSync(PLAYER_STYLES);
+    root.adoptedStyleSheets = [styles];
     this.video = document.createElement("video");
     this.video.playsInline = true;
     this.video.setAttribute("aria-label", "Live stream");
-    root.append(style, this.video);
+    root.append(this.video);
   }
 
   get state(): PlayerState {
@@ -63,16 +67,17 @@ export class LivePlayer extends HTMLElement {
       {
         pause: () => this.#session?.pause(),
         goLive: () => this.#session?.goLive(),
+        givePassword: (password) => this.#session?.givePassword(password),
         retry: () => this.start(options),
       },
       withControls,
       life.signal,
     );
     this.#controls = controls;
-    const { streamId, api, clock, openTransport } = options;
+    const { streamId, api, clock, openTransport, contentKey = null } = options;
     this.#session = new Session(
       this.video,
-      { streamId, api, clock, openTransport, engine: engineOf(navigator.userAgent) },
+      { streamId, api, clock, openTransport, contentKey, engine: engineOf(navigator.userAgent) },
       {
         state: (state) => this.#setState(state),
         stats: (stats) => {

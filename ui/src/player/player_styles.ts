@@ -95,6 +95,16 @@ button:focus-visible, input:focus-visible { outline: 0.1875rem solid var(--playe
 .action[data-action="play"] { width: 4.5rem; height: 4.5rem; padding: 0; display: grid; place-items: center; }
 .action[data-action="play"] svg { width: 2.25rem; height: 2.25rem; }
 
+.password { display: flex; flex-wrap: wrap; justify-content: center; gap: 0.5rem; width: min(24rem, 100%); margin-top: 0.25rem; }
+.password input {
+  flex: 1 1 10rem; min-width: 0; height: 2.75rem; padding: 0 0.875rem; border: 1px solid rgb(255 255 255 / 0.42); border-radius: 0.5rem;
+  background: rgb(8 9 12 / 0.7); color: var(--player-text); font: inherit; font-size: 1rem; user-select: text;
+}
+.password input::placeholder { color: var(--player-soft); }
+.password button { min-height: 2.75rem; padding: 0 1.375rem; border-radius: 2rem; background: var(--player-accent); color: var(--on-accent, #1d0502); font-weight: 700; }
+.password button:hover:not(:disabled) { background: var(--accent-hover, #ff7769); }
+.password button:disabled { opacity: 0.5; cursor: not-allowed; }
+
 .unmute {
   position: absolute; top: 0.75rem; left: 0.75rem; display: flex; align-items: center; gap: 0.5rem; min-height: 2.75rem; padding: 0 1rem 0 0.75rem;
   border-radius: 2rem; background: rgb(8 9 12 / 0.82); font-weight: 650; box-shadow: 0 0.25rem 1rem rgb(0 0 0 / 0.35);

@@ -1,12 +1,15 @@
 // One viewing of one stream, from `start` to `stop`: connection, playback, state and measurements around one <video>.
 
 import type { WatchAnswer } from "../protocol/messages";
-import { Connection, type WatchApi } from "./connection";
+import type { Passwords, PasswordWanted, WatchApi } from "./admission";
+import { Connection } from "./connection";
 import type { Engine } from "./latency";
+import { forgetPassword, recallPassword, rememberPassword } from "./password_memory";
 import { Playback } from "./playback";
 import { IDLE, type PlayerEvent, type PlayerModel, type PlayerState, reduce, sameState, stateOf } from "./state";
 import { LatencyMeter, NO_STATS, type PlayerStats, RateMeter } from "./stats";
 import type { OpenTransport } from "./transport/transport";
+import { Unsealing } from "./unsealing";
 
 /** Tells the directory's time, in milliseconds since the Unix epoch. */
 export interface Clock {
@@ -19,6 +22,8 @@ export interface SessionOptions {
   clock: Clock;
   openTransport: OpenTransport;
   engine: Engine;
+  /** What opens an end-to-end encrypted stream, as in its link; null where the link has none. */
+  contentKey: string | null;
 }
 
 export interface SessionEvents {
@@ -36,6 +41,8 @@ const DISPLAY_AHEAD_MS_MAX = 50;
 export class Session {
   stats: PlayerStats = NO_STATS;
   readonly playback: Playback;
+  readonly #unsealing: Unsealing;
+  #givePassword: ((password: string) => void) | null = null;
   #model: PlayerModel = IDLE;
   #state: PlayerState = { kind: "idle" };
   readonly #began = performance.now();
@@ -66,6 +73,19 @@ export class Session {
       },
       this.#running.signal,
     );
+    this.#unsealing = new Unsealing(
+      options.streamId,
+      options.contentKey,
+      {
+        media: (header, payload) => this.playback.media(header, payload),
+        locked: (why, forGood) => {
+          this.#dispatch({ type: "locked", why });
+          if (forGood) this.#running.abort();
+        },
+        opened: () => this.#dispatch({ type: "opened" }),
+      },
+      this.#running.signal,
+    );
     this.#dispatch({ type: "started" });
     this.#watchFrames();
     const timer = setInterval(() => this.#measure(), STATS_MS);
@@ -85,21 +105,52 @@ export class Session {
     this.playback.goLive();
   }
 
+  /** A person has typed the password that was asked for. */
+  givePassword(password: string): void {
+    this.#givePassword?.(password);
+    this.#givePassword = null;
+  }
+
+  #passwords(): Passwords {
+    const { streamId } = this.options;
+    return {
+      recall: () => recallPassword(streamId),
+      remember: (password) => rememberPassword(streamId, password),
+      forget: () => forgetPassword(streamId),
+      ask: (wanted) => this.#askPassword(wanted),
+    };
+  }
+
+  #askPassword(wanted: PasswordWanted): Promise<string> {
+    return new Promise((resolve) => {
+      this.#givePassword = (password) => {
+        this.#dispatch({ type: "password_given" });
+        resolve(password);
+      };
+      this.#dispatch({ type: "password_wanted", wanted });
+    });
+  }
+
   #connect(): Connection {
     const { streamId, api, openTransport } = this.options;
-    return new Connection(
+    return new Connection({
       streamId,
       api,
       openTransport,
-      {
-        answered: (answer) => this.events.answered(answer),
+      passwords: this.#passwords(),
+      signal: this.#running.signal,
+      events: {
+        answered: (answer) => {
+          this.events.answered(answer);
+          this.#unsealing.announced(answer.stream.sealed);
+        },
         watching: ({ tracks, selected }) => {
           this.#dispatch({ type: "watching" });
           this.playback.watching(tracks, selected);
         },
-        media: (header, payload) => {
-          this.#bytes.add(performance.now(), payload.length);
-          this.playback.media(header, payload);
+        media: (message) => {
+          this.#bytes.add(performance.now(), message.payload.length);
+          this.#unsealing.take(message);
         },
         skipped: (_track, chunks) => {
           this.#counts.skipped += chunks;
@@ -108,15 +159,14 @@ export class Session {
           this.#counts.viewers = count;
         },
         broadcaster: (present) => this.#dispatch({ type: "broadcaster", present }),
-        lost: (attempt) => {
+        lost: (attempt, busy) => {
           if (attempt === 1) this.#counts.reconnects += 1;
-          this.#dispatch({ type: "lost", attempt });
+          this.#dispatch({ type: "lost", attempt, busy });
         },
         ended: () => this.#dispatch({ type: "ended" }),
         failed: (code, message) => this.#dispatch({ type: "failed", code, message }),
       },
-      this.#running.signal,
-    );
+    });
   }
 
   #dispatch(event: PlayerEvent): void {
@@ -186,6 +236,7 @@ export class Session {
       bitsPerSecond: this.#bytes.perSecond(now) * 8,
       viewers: this.#counts.viewers,
       chunksSkipped: this.#counts.skipped,
+      tampered: this.#unsealing.tampered,
       bufferLeadMs: edge === null ? 0 : (edge - video.currentTime) * 1000,
       bufferMs,
       playbackRate: video.playbackRate,

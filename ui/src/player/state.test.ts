@@ -6,7 +6,7 @@ const started: PlayerEvent = { type: "started" };
 const watching: PlayerEvent = { type: "watching" };
 const picture: PlayerEvent = { type: "picture" };
 const away: PlayerEvent = { type: "broadcaster", present: false };
-const lost: PlayerEvent = { type: "lost", attempt: 1 };
+const lost: PlayerEvent = { type: "lost", attempt: 1, busy: false };
 
 describe("the usual way", () => {
   it("goes from idle over connecting and waiting to playing", () => {

@@ -1,8 +1,20 @@
 // What the player is doing, in one word for people and programs, from the facts that its parts report.
 
 import type { ErrorCode } from "../protocol/messages";
+import type { PasswordWanted } from "./admission";
 
 export type FailureCode = ErrorCode | "unreachable" | "unsupported_media";
+
+/** Why an end-to-end encrypted stream is not shown. */
+export type LockedWhy =
+  /** The link has no key, or not a whole one. */
+  | "no_key"
+  /** The link's key opens nothing of what comes. */
+  | "wrong_key"
+  /** The link has a key, but what comes is not encrypted. */
+  | "not_sealed"
+  /** Browsers open nothing on a page that came over plain http. */
+  | "insecure_context";
 
 export type PlayerState =
   | { kind: "idle" }
@@ -15,7 +27,12 @@ export type PlayerState =
   | { kind: "paused" }
   /** Connected, but the picture has run dry. */
   | { kind: "stalled" }
-  | { kind: "reconnecting"; attempt: number }
+  /** `busy`: a server has asked for patience. */
+  | { kind: "reconnecting"; attempt: number; busy: boolean }
+  /** Only for those who know the password. */
+  | { kind: "needs_password"; wanted: PasswordWanted }
+  /** End-to-end encrypted, and not to be opened. */
+  | { kind: "locked"; why: LockedWhy }
   /** The broadcaster's connection broke; it may come back. */
   | { kind: "broadcaster_away" }
   | { kind: "ended" }
@@ -27,7 +44,11 @@ export type PlayerEvent =
   | { type: "started" }
   | { type: "stopped" }
   | { type: "watching" }
-  | { type: "lost"; attempt: number }
+  | { type: "lost"; attempt: number; busy: boolean }
+  | { type: "password_wanted"; wanted: PasswordWanted }
+  | { type: "password_given" }
+  | { type: "locked"; why: LockedWhy }
+  | { type: "opened" }
   | { type: "broadcaster"; present: boolean }
   | { type: "picture" }
   | { type: "ran_dry" }
@@ -42,6 +63,9 @@ export interface PlayerModel {
   phase: "idle" | "live" | "ended" | "failed";
   link: "connecting" | "open" | "lost";
   attempt: number;
+  busy: boolean;
+  password: PasswordWanted | null;
+  locked: LockedWhy | null;
   picture: "none" | "moving" | "dry";
   present: boolean;
   paused: boolean;
@@ -53,6 +77,9 @@ export const IDLE: PlayerModel = {
   phase: "idle",
   link: "connecting",
   attempt: 0,
+  busy: false,
+  password: null,
+  locked: null,
   picture: "none",
   present: true,
   paused: false,
@@ -69,7 +96,15 @@ export function reduce(model: PlayerModel, event: PlayerEvent): PlayerModel {
     case "watching":
       return { ...model, link: "open", attempt: 0, present: true };
     case "lost":
-      return { ...model, link: "lost", attempt: event.attempt };
+      return { ...model, link: "lost", attempt: event.attempt, busy: event.busy };
+    case "password_wanted":
+      return { ...model, password: event.wanted };
+    case "password_given":
+      return { ...model, password: null, link: "connecting" };
+    case "locked":
+      return { ...model, locked: event.why };
+    case "opened":
+      return { ...model, locked: null };
     case "broadcaster":
       return { ...model, present: event.present };
     case "picture":
@@ -93,7 +128,9 @@ export function stateOf(model: PlayerModel): PlayerState {
   if (model.phase === "idle") return { kind: "idle" };
   if (model.phase === "ended") return { kind: "ended" };
   if (model.failure) return { kind: "failed", ...model.failure };
-  if (model.link === "lost") return { kind: "reconnecting", attempt: model.attempt };
+  if (model.locked) return { kind: "locked", why: model.locked };
+  if (model.password) return { kind: "needs_password", wanted: model.password };
+  if (model.link === "lost") return { kind: "reconnecting", attempt: model.attempt, busy: model.busy };
   if (model.link === "connecting") return { kind: "connecting" };
   if (model.paused) return { kind: "paused" };
   // Away is said once the last picture has been shown, not while the buffer still plays.
@@ -105,6 +142,9 @@ export function stateOf(model: PlayerModel): PlayerState {
 
 export function sameState(a: PlayerState, b: PlayerState): boolean {
   if (a.kind !== b.kind) return false;
-  if (a.kind === "reconnecting" && b.kind === "reconnecting") return a.attempt === b.attempt;
+  if (a.kind === "reconnecting" && b.kind === "reconnecting") return a.attempt === b.attempt && a.busy === b.busy;
+  if (a.kind === "locked" && b.kind === "locked") return a.why === b.why;
+  // Each wrong password is news.
+  if (a.kind === "needs_password" && b.kind === "needs_password") return a.wanted === b.wanted;
   return true;
 }

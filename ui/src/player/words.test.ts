@@ -24,7 +24,7 @@ it("says every state but playing and idle in words", () => {
 });
 
 it("covers the picture while reconnecting only where there is none yet", () => {
-  const state = { kind: "reconnecting", attempt: 1 } as const;
+  const state = { kind: "reconnecting", attempt: 1, busy: false } as const;
   expect(wordsFor(state, true).shape).toBe("pill");
   expect(wordsFor(state, false).shape).toBe("veil");
 });

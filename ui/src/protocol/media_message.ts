@@ -27,10 +27,18 @@ export interface MediaHeader {
 
 export type DecodeError = "too_short" | "unknown_kind" | "empty";
 
-export type DecodedMedia = { ok: true; header: MediaHeader; payload: Uint8Array } | { ok: false; error: DecodeError };
+/** One message, read. */
+export interface MediaMessage {
+  header: MediaHeader;
+  /** The header's bytes as they came. */
+  head: Uint8Array<ArrayBuffer>;
+  payload: Uint8Array<ArrayBuffer>;
+}
 
-/** Reads one message. The payload is a view into it, not a copy. Flag bits without a meaning are ignored. */
-export function decodeMediaMessage(message: ArrayBuffer | Uint8Array): DecodedMedia {
+export type DecodedMedia = ({ ok: true } & MediaMessage) | { ok: false; error: DecodeError };
+
+/** Reads one message. Head and payload are views into it, not copies. Flag bits without a meaning are ignored. */
+export function decodeMediaMessage(message: ArrayBuffer | Uint8Array<ArrayBuffer>): DecodedMedia {
   const bytes = message instanceof Uint8Array ? message : new Uint8Array(message);
   if (bytes.length < MEDIA_HEADER_BYTES) return { ok: false, error: "too_short" };
   const view = new DataView(bytes.buffer, bytes.byteOffset, MEDIA_HEADER_BYTES);
@@ -47,7 +55,13 @@ export function decodeMediaMessage(message: ArrayBuffer | Uint8Array): DecodedMe
     chunk: view.getUint32(8),
     capturedAtUs: view.getUint32(CAPTURED_AT_BYTE) * TWO_TO_32 + view.getUint32(CAPTURED_AT_BYTE + 4),
   };
-  return { ok: true, header, payload: bytes.subarray(MEDIA_HEADER_BYTES) };
+  const head = bytes.subarray(0, MEDIA_HEADER_BYTES);
+  return { ok: true, header, head, payload: bytes.subarray(MEDIA_HEADER_BYTES) };
+}
+
+/** The header's bytes. */
+export function encodeMediaHeader(header: MediaHeader): Uint8Array<ArrayBuffer> {
+  return encodeMediaMessage(header, new Uint8Array(0));
 }
 
 /** A whole message: the header and `payload` behind it. */

@@ -26,6 +26,10 @@ export function playerWords(state: PlayerState): StateWords {
       return { label: "Waiting", sentence: "No picture has come for a moment.", tone: "wait" };
     case "reconnecting":
       return { label: "Reconnecting", sentence: "The connection broke. It comes back by itself.", tone: "wait" };
+    case "needs_password":
+      return { label: "Password", sentence: "Only people who know the password can watch.", tone: "wait" };
+    case "locked":
+      return { label: "Encrypted", sentence: "", tone: "wait" };
     case "broadcaster_away":
       return { label: "Interrupted", sentence: "The broadcaster’s connection broke. It may come back.", tone: "wait" };
     case "ended":
@@ -41,6 +45,8 @@ function failureSentence({ code, message }: Extract<PlayerState, { kind: "failed
     case "not_found":
     case "invalid_request":
       return "There is no such stream: it is over, or a part of the link got lost.";
+    case "viewer_removed":
+      return "The broadcaster has removed you from this stream. You can’t come back, and neither can others on your network address.";
     case "unreachable":
       return "The directory can’t be reached. Check your connection.";
     case "unsupported_media":

@@ -1,0 +1,154 @@
+// How a viewer gets in: asks the directory with the ticket it has, with the password that is known, or with one that a person
+// types. Knows nothing of relays.
+
+import { ApiFailure, type ApiFailureCode } from "../protocol/api_failure";
+import type { WatchAnswer } from "../protocol/messages";
+import { ticketFacts } from "../protocol/ticket";
+import { Renewal } from "./renewal";
+import type { FailureCode } from "./state";
+
+/** How long the directory may take to answer. */
+export const API_TIME_MS_MAX = 10_000;
+/** How long to wait when the directory asks for patience without saying how much. */
+export const BUSY_MS = 10_000;
+
+/** What lets a viewer in: its ticket, which is renewed, or the stream's password; or nothing, where none is needed. */
+export interface Credentials {
+  ticket?: string;
+  password?: string;
+}
+
+export interface WatchApi {
+  /** Rejects with `ApiFailure`. */
+  watch(streamId: string, credentials: Credentials): Promise<WatchAnswer>;
+}
+
+/** Why a person is asked for the password. */
+export interface PasswordWanted {
+  why: "required" | "wrong" | "too_many";
+  /** How long the directory takes no further try. */
+  waitMs: number;
+}
+
+export interface Passwords {
+  /** The one that let this viewer in before. */
+  recall(): string | null;
+  remember(password: string): void;
+  forget(): void;
+  /** Asks a person. */
+  ask(wanted: PasswordWanted): Promise<string>;
+}
+
+export type Admission =
+  | { kind: "in"; answer: WatchAnswer }
+  /** Try again, after at least `waitMs`; `busy` when the directory asked for it. */
+  | { kind: "again"; waitMs: number; busy: boolean }
+  /** The ticket is of no use any more. */
+  | { kind: "stale" }
+  | { kind: "ended" }
+  | { kind: "failed"; code: FailureCode; message: string };
+
+type Refusal = Exclude<Admission, { kind: "in" }>;
+
+const FINAL: ReadonlySet<ApiFailureCode> = new Set([
+  "invalid_request",
+  "not_found",
+  "method_not_allowed",
+  "viewer_removed",
+]);
+const STALE: ReadonlySet<ApiFailureCode> = new Set(["ticket_invalid", "ticket_expired", "unauthorized"]);
+const PASSWORD: ReadonlySet<ApiFailureCode> = new Set(["password_required", "password_wrong", "invalid_password"]);
+
+export class Admissions {
+  readonly renewal = new Renewal();
+  #ticket: string | null = null;
+  /** Whether the directory has ever named the stream: a stream that is then unknown has ended. */
+  #known = false;
+
+  constructor(
+    private readonly streamId: string,
+    private readonly api: WatchApi,
+    private readonly passwords: Passwords,
+    private readonly signal: AbortSignal,
+    private readonly random: () => number,
+  ) {}
+
+  /** The newest ticket. */
+  get ticket(): string {
+    return this.#ticket ?? "";
+  }
+
+  /** Asks in, with whatever it takes. */
+  async ask(): Promise<Admission> {
+    let password = this.passwords.recall();
+    while (!this.signal.aborted) {
+      if (this.#ticket) {
+        const renewed = await this.renew();
+        if (renewed.kind !== "stale") return renewed;
+      }
+      try {
+        const answer = await this.#watch(password === null ? {} : { password });
+        if (password !== null) this.passwords.remember(password);
+        return { kind: "in", answer };
+      } catch (error) {
+        const failure = failureOf(error);
+        const wanted = passwordWanted(failure, password !== null);
+        if (!wanted) return this.#refusal(failure);
+        if (wanted.why !== "too_many") this.passwords.forget();
+        password = await this.passwords.ask(wanted);
+      }
+    }
+    return { kind: "again", waitMs: 0, busy: false };
+  }
+
+  /** Renews the ticket; the viewer stays who it is. Asks nobody. */
+  async renew(): Promise<Admission> {
+    try {
+      return { kind: "in", answer: await this.#watch({ ticket: this.ticket }) };
+    } catch (error) {
+      const failure = failureOf(error);
+      if (STALE.has(failure.code) || PASSWORD.has(failure.code)) {
+        this.#ticket = null;
+        return { kind: "stale" };
+      }
+      const refusal = this.#refusal(failure);
+      this.renewal.failed(performance.now(), refusal.kind === "again" ? refusal.waitMs : 0, this.random());
+      return refusal;
+    }
+  }
+
+  async #watch(credentials: Credentials): Promise<WatchAnswer> {
+    const answer = await within(API_TIME_MS_MAX, this.api.watch(this.streamId, credentials));
+    const { ticket } = answer.assignment;
+    this.#known = true;
+    this.#ticket = ticket;
+    this.renewal.begin(performance.now(), ticketFacts(ticket).lifeMs, this.random());
+    return answer;
+  }
+
+  #refusal({ code, message, retryAfterMs }: ApiFailure): Refusal {
+    if (code === "stream_not_found" && this.#known) return { kind: "ended" };
+    if (code === "stream_not_found" || FINAL.has(code)) return { kind: "failed", code, message };
+    const busy = code === "too_many_requests";
+    return { kind: "again", waitMs: retryAfterMs ?? (busy ? BUSY_MS : 0), busy };
+  }
+}
+
+function passwordWanted(failure: ApiFailure, tried: boolean): PasswordWanted | null {
+  if (PASSWORD.has(failure.code)) return { why: tried ? "wrong" : "required", waitMs: 0 };
+  if (failure.code !== "too_many_requests" || !tried) return null;
+  return { why: "too_many", waitMs: failure.retryAfterMs ?? BUSY_MS };
+}
+
+function failureOf(error: unknown): ApiFailure {
+  if (error instanceof ApiFailure) return error;
+  return new ApiFailure("unreachable", error instanceof Error ? error.message : String(error));
+}
+
+/** The promise, or a rejection as `unreachable` when it takes too long. */
+function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new ApiFailure("unreachable", "The server did not answer in time.")), ms);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
