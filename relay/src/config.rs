@@ -8,7 +8,7 @@ use protocol::{
     RelayName, Secret,
     limits::{FIRST_MESSAGE_TIME_MAX, MESSAGE_BYTES_MAX, RELAY_URL_BYTES_MAX, TRACKS_MAX, WINDOW_BYTES_DEFAULT},
 };
-use service::{Clock, lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
+use service::{Clock, DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat, tls::TlsMode};
 use url::Url;
 
 use crate::stream::{streams::Capacity, window::INIT_BYTES_MAX};
@@ -38,7 +38,8 @@ pub struct Flags {
     #[arg(long, env = "RELAY_INTERNAL_LISTEN", default_value = "127.0.0.1:5081", value_name = "ADDRESS:PORT")]
     pub internal_listen: SocketAddr,
 
-    /// The address people reach this relay at, ws:// or wss://, with the path /ws [default: ws://127.0.0.1:PORT/ws]
+    /// The address people reach this relay at, ws:// or wss://, with the path /ws [default: ws://127.0.0.1:PORT/ws,
+    /// or wss:// with a certificate, and the first --acme-domain as the host]
     #[arg(long, env = "RELAY_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<Url>,
 
@@ -79,6 +80,14 @@ pub struct Flags {
     /// How log lines look
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+
+    /// PEM file of one more authority to trust for the directory's certificate, such as the directory's own self-signed one
+    #[arg(long, env = "CA_FILE", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// How the public reaches it.
+    #[command(flatten)]
+    pub door: DoorFlags,
 }
 
 /// A relay's checked settings.
@@ -104,6 +113,10 @@ pub struct Config {
     pub grace: Duration,
     /// How long a connection may take to say who it is.
     pub first_message_time_max: Duration,
+    /// One more authority that may vouch for the directory.
+    pub ca: Option<PathBuf>,
+    /// How the public reaches the relay.
+    pub door: DoorFlags,
     /// The time of day.
     pub clock: Clock,
 }
@@ -117,8 +130,13 @@ impl TryFrom<Flags> for Config {
             "--directory is {}; give an address that begins with http:// or https://",
             flags.directory
         );
+        let tls = flags.door.check()?;
         if let Some(url) = &flags.public_url {
             check_public_url(url)?;
+            ensure!(
+                matches!(tls, TlsMode::Off) || url.scheme() == "wss",
+                "--public-url is {url}, but this relay speaks TLS: give an address that begins with wss://"
+            );
         }
         ensure!(
             flags.window_bytes >= WINDOW_BYTES_MIN,
@@ -152,6 +170,8 @@ impl TryFrom<Flags> for Config {
             },
             grace: Duration::from_secs(flags.grace_seconds),
             first_message_time_max: FIRST_MESSAGE_TIME_MAX,
+            ca: flags.ca.filter(|file| !file.as_os_str().is_empty()),
+            door: flags.door,
             clock: Clock::system(),
         })
     }

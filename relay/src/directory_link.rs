@@ -2,6 +2,7 @@
 //! directory is down; this only keeps trying.
 
 use std::{
+    path::Path,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -94,12 +95,13 @@ impl CallError {
     }
 }
 
-/// The HTTP client of the link.
+/// The HTTP client of the link, which trusts the authorities in the file `ca` too.
 ///
 /// # Errors
-/// When the system's certificates can't be loaded.
-pub fn client() -> Result<Client, reqwest::Error> {
-    Client::builder().timeout(CALL_TIME_MAX).connect_timeout(CALL_TIME_MAX).build()
+/// When the certificates can't be loaded.
+pub fn client(ca: Option<&Path>) -> anyhow::Result<Client> {
+    let client = Client::builder().timeout(CALL_TIME_MAX).connect_timeout(CALL_TIME_MAX);
+    Ok(client.tls_backend_preconfigured(service::tls::client_config(ca)?.as_ref().clone()).build()?)
 }
 
 impl DirectoryLink {

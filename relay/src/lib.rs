@@ -27,7 +27,7 @@ use directory_link::DirectoryLink;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use protocol::signing::SigningKey;
-use service::{Lifecycle, internal_listener};
+use service::{Door, DoorFlags, Lifecycle, internal_listener, tls::TlsMode};
 use standing::Standing;
 use stream::streams::{Streams, TICK_INTERVAL};
 use tokio::{
@@ -45,6 +45,7 @@ pub struct Relay {
     internal: TcpListener,
     data_dir: DataDir,
     key: SigningKey,
+    door: Arc<Door>,
 }
 
 impl Relay {
@@ -59,9 +60,11 @@ impl Relay {
             !config.credentials.is_empty() || data_dir.membership().is_some(),
             "nothing to join with: set JOIN_TOKEN to what `directory relay-token` prints, or JOIN_SECRET to the directory's"
         );
+        let public_host = config.public_url.as_ref().and_then(Url::host_str);
+        let door = Arc::new(Door::open(&config.door, &config.data_dir, public_host)?);
         let public = listener::listen(config.listen).await?;
         let internal = service::listener::listen(config.internal_listen, "--internal-listen").await?;
-        Ok(Self { config, public, internal, data_dir, key })
+        Ok(Self { config, public, internal, data_dir, key, door })
     }
 
     /// Where the public is listened for.
@@ -85,15 +88,17 @@ impl Relay {
     /// # Errors
     /// When the relay can't begin to serve.
     pub async fn run(self, life: Lifecycle) -> Result<()> {
-        let Self { config, public, internal, data_dir, key } = self;
+        let Self { config, public, internal, data_dir, key, door } = self;
         let address = service::listener::local_addr(&public)?;
         let internal_address = service::listener::local_addr(&internal)?;
         let metrics = Arc::new(Metrics::default());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
+        door.register(registry.sub_registry_with_prefix("relay"));
+        door.keep(address.ip(), &life);
         let url = match config.public_url {
             Some(url) => url,
-            None => Url::parse(&format!("ws://127.0.0.1:{}/ws", address.port())).context("no public URL")?,
+            None => own_url(&config.door, address.port())?,
         };
         let house = Arc::new(House {
             name: config.name,
@@ -108,7 +113,8 @@ impl Relay {
             stopping: life.stopping(),
         });
         let (streams_max, viewers_max) = (config.capacity.streams_max, config.capacity.viewers_max);
-        let client = directory_link::client().context("the link to the directory can't be set up")?;
+        let client =
+            directory_link::client(config.ca.as_deref()).context("the link to the directory can't be set up")?;
         let link = DirectoryLink::new(
             client,
             config.directory,
@@ -119,20 +125,30 @@ impl Relay {
         );
         life.spawn(link.run(life.stopping()));
         life.spawn(tick(Arc::clone(&house)));
-        internal_listener::serve(internal, registry, readiness(&house), &life);
+        internal_listener::serve(internal, registry, readiness(&house, &door), &life);
         let connections_max = listener::connections_max(streams_max, viewers_max);
         info!(relay = %house.name, listen = %address, internal_listen = %internal_address, "serving");
-        life.spawn(listener::serve(public, house, connections_max, life.clone()));
+        life.spawn(listener::serve(public, house, door, connections_max, life.clone()));
         life.ended(config.grace).await;
         info!("stopped");
         Ok(())
     }
 }
 
-fn readiness(house: &Arc<House>) -> internal_listener::Readiness {
-    let house = Arc::clone(house);
+/// The address of a relay that was told none: of use on its own machine, or with a domain.
+fn own_url(door: &DoorFlags, port: u16) -> Result<Url> {
+    let (scheme, host) = match door.check()? {
+        TlsMode::Off => ("ws", "127.0.0.1".to_owned()),
+        TlsMode::Acme(acme) => ("wss", acme.acme_domain.first().cloned().unwrap_or_default()),
+        TlsMode::Files { .. } | TlsMode::SelfSigned => ("wss", "127.0.0.1".to_owned()),
+    };
+    Url::parse(&format!("{scheme}://{host}:{port}/ws")).context("no public URL")
+}
+
+fn readiness(house: &Arc<House>, door: &Arc<Door>) -> internal_listener::Readiness {
+    let (house, door) = (Arc::clone(house), Arc::clone(door));
     Arc::new(move || match *house.ticket_key.read().unwrap_or_else(PoisonError::into_inner) {
-        Some(_) => house.standing.judged(),
+        Some(_) => door.ready().and_then(|()| house.standing.judged()),
         None => Err("the directory has not let this relay join yet".to_owned()),
     })
 }

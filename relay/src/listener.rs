@@ -1,6 +1,6 @@
-//! The public listener: HTTP/1.1 connections, of which only `/ws` becomes anything.
+//! The public listener: HTTP/1.1 connections, plain or within TLS, of which only `/ws` becomes anything.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::{ErrorCode, http::ApiError};
-use service::Lifecycle;
+use service::{Door, Lifecycle, door::Place, tls::Stream};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -43,15 +43,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections beyond all streams and viewers: those that are being let in, refused or sent away.
 const CONNECTIONS_SPARE: usize = 256;
 
+/// Connections beyond all places that are told so at a time. More are closed without a word: an answer would cost more than the
+/// question.
+const REFUSALS_MAX: usize = 256;
+
 /// Most connections of a relay that carries this much.
 #[must_use]
 pub fn connections_max(streams_max: u32, viewers_max: u32) -> usize {
     (streams_max as usize).saturating_add(viewers_max as usize).saturating_add(CONNECTIONS_SPARE)
 }
 
-/// Accepts connections until the stop.
-pub async fn serve(listener: TcpListener, house: Arc<House>, connections_max: usize, life: Lifecycle) {
+/// Accepts connections until the stop, as many as `connections_max` and as `door` lets in from one address.
+pub async fn serve(listener: TcpListener, house: Arc<House>, door: Arc<Door>, connections_max: usize, life: Lifecycle) {
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let stopping = life.stopping();
     let mut accepted_total = 0_u64;
     loop {
@@ -60,7 +65,11 @@ pub async fn serve(listener: TcpListener, house: Arc<House>, connections_max: us
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((connection, _)) => {
+            Ok((connection, peer)) => {
+                let Ok(own) = door.admit_peer(peer.ip()) else { continue };
+                let place = Arc::clone(&places).try_acquire_owned().ok();
+                let has_place = place.is_some();
+                let Some(place) = place.or_else(|| Arc::clone(&refusals).try_acquire_owned().ok()) else { continue };
                 if let Err(error) = prepare(&connection) {
                     debug!(%error, "a connection was gone before it was served");
                     continue;
@@ -68,9 +77,15 @@ pub async fn serve(listener: TcpListener, house: Arc<House>, connections_max: us
                 accepted_total += 1;
                 let span = info_span!("connection", id = accepted_total, stream.id = tracing::field::Empty);
                 let house = Arc::clone(&house);
-                let place = Arc::clone(&places).try_acquire_owned().ok().map(Arc::new);
-                let visitor = Visitor { house, place, life: life.clone() };
-                span.in_scope(|| life.spawn(serve_http(connection, visitor)));
+                let visitor = Visitor {
+                    house,
+                    door: Arc::clone(&door),
+                    peer: peer.ip(),
+                    places: Arc::new((place, own)),
+                    has_place,
+                    life: life.clone(),
+                };
+                span.in_scope(|| life.spawn(enter(connection, visitor)));
             }
             Err(error) => {
                 warn!(%error, "a connection can't be accepted");
@@ -89,12 +104,24 @@ fn prepare(connection: &TcpStream) -> std::io::Result<()> {
 #[derive(Clone)]
 struct Visitor {
     house: Arc<House>,
-    /// Its place among the relay's connections; `None` when there was none left. Kept until the connection ends.
-    place: Option<Arc<OwnedSemaphorePermit>>,
+    door: Arc<Door>,
+    peer: IpAddr,
+    /// Its places among the relay's connections and among those of its address. Kept until the connection ends.
+    places: Arc<(OwnedSemaphorePermit, Place)>,
+    /// Whether it has a place, or is only told that there is none.
+    has_place: bool,
     life: Lifecycle,
 }
 
-async fn serve_http(connection: TcpStream, visitor: Visitor) {
+/// The TLS handshake, where there is one, and then HTTP.
+async fn enter(connection: TcpStream, visitor: Visitor) {
+    let (door, stopping) = (Arc::clone(&visitor.door), visitor.life.stopping());
+    if let Some(Some(stream)) = stopping.run_until_cancelled(door.enter(connection)).await {
+        serve_http(stream, visitor).await;
+    }
+}
+
+async fn serve_http(connection: Stream, visitor: Visitor) {
     let stopping = visitor.life.stopping();
     let service = service_fn(move |request| {
         let answer = answer(request, &visitor);
@@ -146,16 +173,22 @@ fn answer(mut request: Request<Body>, visitor: &Visitor) -> Response<Full<Bytes>
     if visitor.house.stopping.is_cancelled() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::ShuttingDown, "this relay is shutting down");
     }
-    let Some(place) = visitor.place.clone() else {
+    if !visitor.has_place {
         let code = ErrorCode::TooManyViewers;
         return refuse(status_of(code), code, "this relay serves as many connections as it may");
+    }
+    let client = visitor.door.client(visitor.peer, request.headers());
+    let Ok(place) = visitor.door.admit_request(client) else {
+        let code = ErrorCode::TooManyRequests;
+        return refuse(status_of(code), code, "there are too many connections from this address");
     };
+    let places = (Arc::clone(&visitor.places), place);
     let upgrading = hyper::upgrade::on(&mut request);
     let house = Arc::clone(&visitor.house);
     let serving = async move {
-        let _place = place;
+        let _places = places;
         let Ok(upgraded) = upgrading.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+        let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
         let _open = Open::new(&house);
         let socket = Socket::new(parts.io.into_inner(), parts.read_buf.to_vec()).await;
         Incoming::new(socket, Arc::clone(&house)).serve().await;

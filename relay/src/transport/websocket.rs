@@ -1,4 +1,4 @@
-//! Messages over a WebSocket (RFC 6455) on a TCP connection.
+//! Messages over a WebSocket (RFC 6455) on a TCP or TLS connection.
 
 use std::{
     io,
@@ -9,9 +9,9 @@ use std::{
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::limits::{CONTROL_BYTES_MAX, MESSAGE_BYTES_MAX, SILENCE_TIME_MAX};
+use service::tls::Stream;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
-    net::TcpStream,
     time::{Instant, timeout},
 };
 use tokio_tungstenite::{
@@ -39,7 +39,7 @@ pub struct Socket {
 impl Socket {
     /// A socket on a connection whose handshake is done; `read` are bytes that came behind the handshake. Until
     /// [`Self::allow_media`], no message may be larger than a control message.
-    pub async fn new(connection: TcpStream, read: Vec<u8>) -> Self {
+    pub async fn new(connection: Stream, read: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             // Every message is written at once: what waits, waits in the window.
@@ -136,7 +136,7 @@ impl Socket {
     /// Drops the connection without a word, with what is still unsent: for a peer that takes nothing.
     pub fn cut(mut self) {
         // Zero linger: unsent bytes of a peer that takes nothing would occupy the kernel for many minutes.
-        let _ = socket2::SockRef::from(&self.stream.get_mut().connection).set_linger(Some(Duration::ZERO));
+        let _ = socket2::SockRef::from(self.stream.get_mut().connection.tcp()).set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -159,7 +159,7 @@ struct OverLimit;
 /// the relay hold large messages.
 #[derive(Debug)]
 struct Metered {
-    connection: TcpStream,
+    connection: Stream,
     /// Bytes read since the last whole message.
     message_read: usize,
     media_allowed: bool,

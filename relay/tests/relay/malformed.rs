@@ -219,6 +219,7 @@ async fn error_repeats_nothing_of_what_was_sent() {
 async fn relay_full_of_connections_says_so_and_serves_on() {
     let relay = TestRelay::start_with(|config| {
         (config.capacity.streams_max, config.capacity.viewers_max) = (1, 1);
+        config.door.connections_per_address = 0;
     })
     .await;
     let mut strangers = vec![];
