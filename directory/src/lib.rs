@@ -84,7 +84,7 @@ impl Directory {
         let metrics = Metrics::default();
         let mut exposed = prometheus_client::registry::Registry::default();
         metrics.register(&mut exposed);
-        door.register(&mut exposed);
+        door.register(exposed.sub_registry_with_prefix("directory"));
         door.keep(public.local_addr()?.ip(), &life);
         let ready = Arc::clone(&door);
         internal_listener::serve(internal, exposed, Arc::new(move || ready.ready()), &life);
