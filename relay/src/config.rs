@@ -73,6 +73,10 @@ pub struct Flags {
     #[arg(long, env = "RELAY_VIEWERS_MAX", default_value_t = 2000, value_name = "COUNT")]
     pub viewers_max: u32,
 
+    /// Most megabits per second read from one broadcaster; one that sends more is read later, and its viewers fall behind
+    #[arg(long, env = "RELAY_PUBLISHER_MBIT_MAX", default_value_t = 100, value_name = "MBIT")]
+    pub publisher_mbit_max: u32,
+
     /// Seconds the relay may take to end after it was asked to
     #[arg(long, env = "GRACE_SECONDS", default_value_t = GRACE_DEFAULT.as_secs(), value_name = "SECONDS")]
     pub grace_seconds: u64,
@@ -109,6 +113,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How much it carries.
     pub capacity: Capacity,
+    /// Most bytes per second read from one broadcaster.
+    pub publisher_bytes_per_s_max: u64,
     /// How long its end may take.
     pub grace: Duration,
     /// How long a connection may take to say who it is.
@@ -145,6 +151,7 @@ impl TryFrom<Flags> for Config {
         );
         ensure!(flags.streams_max > 0, "--streams-max is 0; give at least 1");
         ensure!(flags.viewers_max > 0, "--viewers-max is 0; give at least 1");
+        ensure!(flags.publisher_mbit_max > 0, "--publisher-mbit-max is 0; give at least 1");
         ensure!(
             (1..=GRACE_SECONDS_MAX).contains(&flags.grace_seconds),
             "--grace-seconds is {}; give 1 to {GRACE_SECONDS_MAX}",
@@ -168,6 +175,7 @@ impl TryFrom<Flags> for Config {
                 viewers_max: flags.viewers_max,
                 window_bytes: flags.window_bytes,
             },
+            publisher_bytes_per_s_max: u64::from(flags.publisher_mbit_max) * 1_000_000 / 8,
             grace: Duration::from_secs(flags.grace_seconds),
             first_message_time_max: FIRST_MESSAGE_TIME_MAX,
             ca: flags.ca.filter(|file| !file.as_os_str().is_empty()),
@@ -226,6 +234,7 @@ mod tests {
             (["--window-bytes", "1"], "--window-bytes is 1; give at least"),
             (["--streams-max", "0"], "--streams-max is 0"),
             (["--viewers-max", "0"], "--viewers-max is 0"),
+            (["--publisher-mbit-max", "0"], "--publisher-mbit-max is 0"),
             (["--grace-seconds", "601"], "--grace-seconds is 601"),
         ] {
             assert!(refused(&arguments).contains(words), "{arguments:?}: {}", refused(&arguments));

@@ -23,6 +23,7 @@ use url::Url;
 use crate::{
     metrics::Metrics,
     publisher::Publishing,
+    rate::Attempts,
     session::Session,
     standing::Standing,
     stream::{PublisherSeat, ViewerSeat, streams::Streams},
@@ -49,6 +50,10 @@ pub struct House {
     pub clock: Clock,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// How often tickets are used.
+    pub attempts: Attempts,
+    /// Most bytes per second read from one broadcaster.
+    pub publisher_bytes_per_s_max: u64,
     /// How long the first message may take.
     pub first_message_time_max: Duration,
     /// Cancelled when the relay is to stop.
@@ -229,6 +234,12 @@ impl Incoming {
         }
         let session = Session::begin(ticket, action, Arc::clone(&self.house))?;
         Span::current().record("stream.id", tracing::field::display(session.grant().stream));
+        if !self.house.attempts.admits(&session.grant().into()) {
+            return Err(End::error(
+                ErrorCode::TooManyRequests,
+                "this ticket is used too often; try again in a few seconds",
+            ));
+        }
         Ok(session)
     }
 
@@ -238,6 +249,9 @@ impl Incoming {
         if challenge.is_empty() || challenge.len() > CHALLENGE_BYTES_MAX {
             let message = format!("a challenge has 1 to {CHALLENGE_BYTES_MAX} bytes, not {}", challenge.len());
             return Err(End::Error(ErrorCode::InvalidRequest, message));
+        }
+        if !self.house.attempts.may_identify() {
+            return Err(End::error(ErrorCode::TooManyRequests, "too many ask who answers here; try again in a moment"));
         }
         let identity = Identity { relay: self.house.name.clone(), url: self.house.url.clone(), challenge };
         let identity = self.house.key.sign(&identity);

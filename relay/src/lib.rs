@@ -8,6 +8,7 @@ pub mod directory_link;
 pub mod listener;
 pub mod metrics;
 pub mod publisher;
+pub mod rate;
 pub mod session;
 pub mod standing;
 pub mod stream;
@@ -27,6 +28,7 @@ use directory_link::DirectoryLink;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use protocol::signing::SigningKey;
+use rate::Attempts;
 use service::{Door, DoorFlags, Lifecycle, internal_listener, tls::TlsMode};
 use standing::Standing;
 use stream::streams::{Streams, TICK_INTERVAL};
@@ -109,7 +111,9 @@ impl Relay {
             streams: Streams::new(config.capacity, Arc::clone(&metrics)),
             clock: config.clock,
             metrics,
+            attempts: Attempts::default(),
             first_message_time_max: config.first_message_time_max,
+            publisher_bytes_per_s_max: config.publisher_bytes_per_s_max,
             stopping: life.stopping(),
         });
         let (streams_max, viewers_max) = (config.capacity.streams_max, config.capacity.viewers_max);
@@ -159,7 +163,10 @@ async fn tick(house: Arc<House>) {
     loop {
         tokio::select! {
             () = house.stopping.cancelled() => return,
-            _ = ticks.tick() => house.streams.tick(Instant::now()),
+            _ = ticks.tick() => {
+                house.streams.tick(Instant::now());
+                house.attempts.forget();
+            }
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Metrics {
     pub chunks_skipped: Family<Labels, Counter>,
     /// Connections that were not let in, by error code.
     pub connections_refused: Family<Labels, Counter>,
+    /// How often a publisher was read later, because it sent too much.
+    pub publisher_pauses: Counter,
     /// Tickets renewed over open connections.
     pub tickets_renewed: Counter,
     /// Answers to somebody who asked who this relay is.
@@ -77,6 +79,7 @@ impl Metrics {
         relay.register("publishers_dropped", "Publishers disconnected by the relay", self.publishers_dropped.clone());
         relay.register("chunks_skipped", "Chunks left out for viewers", self.chunks_skipped.clone());
         relay.register("connections_refused", "Connections not let in", self.connections_refused.clone());
+        relay.register("publisher_pauses", "Publishers read later for sending too much", self.publisher_pauses.clone());
         relay.register("tickets_renewed", "Tickets renewed over open connections", self.tickets_renewed.clone());
         relay.register("identified", "Answers to who this relay is", self.identified.clone());
         relay.register(

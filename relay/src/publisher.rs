@@ -8,11 +8,12 @@ use protocol::{
     control::{FromBroadcaster, ToBroadcaster},
     limits::KEEP_ALIVE_INTERVAL,
 };
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info};
 
 use crate::{
     connection::{End, House, farewell, keep_alive, parse, text_of},
+    rate::{Chatter, Pace},
     session::Session,
     stream::{PublisherSeat, PushError},
     transport::{Message, websocket::Socket},
@@ -27,6 +28,10 @@ pub struct Publishing {
     socket: Socket,
     seat: PublisherSeat,
     session: Session,
+    chatter: Chatter,
+    pace: Pace,
+    /// Nothing is read before: media came faster than it may.
+    paused_until: Option<Instant>,
     house: Arc<House>,
     received: Received,
     told: Received,
@@ -43,7 +48,18 @@ impl Publishing {
     #[must_use]
     pub fn new(mut socket: Socket, seat: PublisherSeat, session: Session, house: Arc<House>) -> Self {
         socket.allow_media();
-        Self { socket, seat, session, house, received: Received::default(), told: Received::default() }
+        let pace = Pace::new(house.publisher_bytes_per_s_max, Instant::now());
+        Self {
+            socket,
+            seat,
+            session,
+            chatter: Chatter::default(),
+            pace,
+            paused_until: None,
+            house,
+            received: Received::default(),
+            told: Received::default(),
+        }
     }
 
     /// Serves until the connection or the stream ends.
@@ -78,6 +94,7 @@ impl Publishing {
         let registered = ToBroadcaster::StreamRegistered { stream: self.seat.stream(), relay: self.house.name.clone() };
         self.socket.send_text(text_of(&registered)).await?;
         self.tell_news().await?;
+        let begun = Instant::now();
         let mut tick = interval(RECEIVED_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut alive = interval(KEEP_ALIVE_INTERVAL);
@@ -85,25 +102,33 @@ impl Publishing {
         loop {
             self.session.check()?;
             tokio::select! {
-                message = self.socket.receive() => self.take(message?)?,
+                message = self.socket.receive(), if self.paused_until.is_none() => self.take(message?)?,
+                () = sleep_until(self.paused_until.unwrap_or(begun)), if self.paused_until.is_some() => {
+                    self.paused_until = None;
+                    // What it has said meanwhile was not read.
+                    self.socket.heard();
+                }
                 _ = tick.tick() => {
                     self.tell_received().await?;
                     self.tell_news().await?;
                 }
                 () = self.seat.changed() => self.tell_news().await?,
-                _ = alive.tick() => keep_alive(&mut self.socket).await?,
+                _ = alive.tick(), if self.paused_until.is_none() => keep_alive(&mut self.socket).await?,
             }
         }
     }
 
     fn take(&mut self, message: Message) -> Result<(), End> {
         match message {
-            Message::Alive => Ok(()),
+            Message::Alive => self.chatter.heard(),
             Message::Media(message) => self.take_media(message),
-            Message::Text(text) => match parse(&text)? {
-                FromBroadcaster::EndStream {} => Err(End::StreamEnded),
-                FromBroadcaster::RenewTicket { ticket } => self.session.renew(&ticket),
-            },
+            Message::Text(text) => {
+                self.chatter.heard()?;
+                match parse(&text)? {
+                    FromBroadcaster::EndStream {} => Err(End::StreamEnded),
+                    FromBroadcaster::RenewTicket { ticket } => self.session.renew(&ticket),
+                }
+            }
         }
     }
 
@@ -114,6 +139,12 @@ impl Publishing {
         self.seat.push(&header, message).map_err(end_of)?;
         self.received.bytes += bytes;
         self.received.chunks += u64::from(header.kind == MediaKind::Chunk);
+        let now = Instant::now();
+        let pause = self.pace.took(bytes as usize, now);
+        if !pause.is_zero() {
+            self.paused_until = Some(now + pause);
+            self.house.metrics.publisher_pauses.inc();
+        }
         Ok(())
     }
 
@@ -133,6 +164,9 @@ impl Publishing {
         }
         if let Some(count) = notice.viewers {
             self.socket.send_text(text_of(&ToBroadcaster::Viewers { count })).await?;
+        }
+        if let Some(viewers) = notice.audience {
+            self.socket.send_text(text_of(&ToBroadcaster::Audience { viewers })).await?;
         }
         Ok(())
     }

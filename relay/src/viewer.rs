@@ -12,6 +12,7 @@ use tracing::{debug, info};
 
 use crate::{
     connection::{End, House, farewell, keep_alive, parse, text_of},
+    rate::Chatter,
     session::Session,
     stream::{ViewerEvent, ViewerSeat, streams::Refused, window::Delivery},
     transport::{Message, websocket::Socket},
@@ -26,14 +27,15 @@ pub struct Viewing {
     socket: Socket,
     seat: ViewerSeat,
     session: Session,
+    chatter: Chatter,
     house: Arc<House>,
 }
 
 impl Viewing {
     /// A viewer on its seat.
     #[must_use]
-    pub const fn new(socket: Socket, seat: ViewerSeat, session: Session, house: Arc<House>) -> Self {
-        Self { socket, seat, session, house }
+    pub fn new(socket: Socket, seat: ViewerSeat, session: Session, house: Arc<House>) -> Self {
+        Self { socket, seat, session, chatter: Chatter::default(), house }
     }
 
     /// Serves until the connection or the stream ends.
@@ -83,6 +85,7 @@ impl Viewing {
     }
 
     fn take(&mut self, message: Message) -> Result<(), End> {
+        self.chatter.heard()?;
         match message {
             Message::Alive => Ok(()),
             Message::Media(_) => Err(End::error(ErrorCode::InvalidRequest, "a viewer sends no media")),

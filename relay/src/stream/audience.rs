@@ -16,6 +16,7 @@ pub struct Audience {
     guests: HashMap<ViewerId, Guest>,
     arrivals_total: u64,
     removals: u64,
+    version: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,7 @@ impl Audience {
         }
         let arrival = self.arrivals_total;
         self.arrivals_total += 1;
+        self.version += 1;
         self.guests.insert(viewer, Guest { arrival, connections: 1, removed: false });
         self.arrivals.insert(arrival, AudienceMember { viewer, since_ms: now_ms });
         true
@@ -48,6 +50,7 @@ impl Audience {
         if guest.connections == 0 {
             self.arrivals.remove(&guest.arrival);
             self.guests.remove(&viewer);
+            self.version += 1;
         }
     }
 
@@ -69,6 +72,12 @@ impl Audience {
     #[must_use]
     pub fn is_removed(&self, viewer: ViewerId) -> bool {
         self.guests.get(&viewer).is_some_and(|guest| guest.removed)
+    }
+
+    /// Changes with [`Self::newest`].
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
     }
 
     /// How many there are.

@@ -1,13 +1,16 @@
 //! The one publisher of a stream. Dropping the seat says that the broadcaster is away.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use protocol::{ErrorCode, MediaHeader, MediaKind, StreamId, TrackNumber};
+use protocol::{ErrorCode, MediaHeader, MediaKind, StreamId, TrackNumber, control::AudienceMember};
 use thiserror::Error;
 use tokio::{sync::Notify, sync::watch, time::Instant};
 
-use super::{Publisher, Stream, window::Refusal};
+use super::{Publisher, Stream, audience::Audience, window::Refusal};
+
+/// How often a publisher is told at most who watches: a list that people read.
+const AUDIENCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The right to push into a stream.
 #[derive(Debug)]
@@ -18,6 +21,15 @@ pub struct PublisherSeat {
     /// Tells the directory link that a stream became live or was left.
     pub(super) liveness: Arc<Notify>,
     pub(super) viewers_version: Option<u64>,
+    pub(super) audience_told: Option<AudienceTold>,
+}
+
+/// The audience that the publisher was told last.
+#[derive(Debug)]
+pub(super) struct AudienceTold {
+    version: u64,
+    members: Vec<AudienceMember>,
+    at: Instant,
 }
 
 /// Why a media message was not taken in.
@@ -53,6 +65,8 @@ pub struct PublisherNotice {
     pub keys_wanted: Vec<TrackNumber>,
     /// The number of viewers, when it is news.
     pub viewers: Option<u32>,
+    /// Who watches, when it is news.
+    pub audience: Option<Vec<AudienceMember>>,
 }
 
 impl PublisherSeat {
@@ -111,8 +125,25 @@ impl PublisherSeat {
         }
         let announced = state.announced;
         let news = self.viewers_version.replace(announced.version) != Some(announced.version);
-        Ok(PublisherNotice { keys_wanted: state.take_keys_wanted(now), viewers: news.then_some(announced.viewers) })
+        let viewers = news.then_some(announced.viewers);
+        let keys_wanted = state.take_keys_wanted(now);
+        let audience = audience_news(&mut self.audience_told, &state.audience, now);
+        Ok(PublisherNotice { keys_wanted, viewers, audience })
     }
+}
+
+fn audience_news(told: &mut Option<AudienceTold>, audience: &Audience, now: Instant) -> Option<Vec<AudienceMember>> {
+    let version = audience.version();
+    if let Some(told) = told
+        && (told.version == version || now.duration_since(told.at) < AUDIENCE_INTERVAL)
+    {
+        return None;
+    }
+    let members = audience.newest();
+    let news = told.as_ref().is_none_or(|told| told.members != members);
+    let at = told.as_ref().filter(|_| !news).map_or(now, |told| told.at);
+    *told = Some(AudienceTold { version, members: members.clone(), at });
+    news.then_some(members)
 }
 
 impl Drop for PublisherSeat {

@@ -143,7 +143,8 @@ impl Streams {
         self.metrics.publishers.inc();
         stream.wake_all();
         let wake = stream.for_publisher.subscribe();
-        Ok(PublisherSeat { stream, session, wake, liveness: Arc::clone(&self.liveness), viewers_version: None })
+        let liveness = Arc::clone(&self.liveness);
+        Ok(PublisherSeat { stream, session, wake, liveness, viewers_version: None, audience_told: None })
     }
 
     /// Seats a viewer with a verified ticket, who comes at `now_ms` (milliseconds since the Unix epoch).

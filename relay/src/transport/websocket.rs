@@ -29,6 +29,13 @@ use super::{FAREWELL_TIME_MAX, Message, ReceiveError, SendError, WRITE_TIME_MAX}
 /// they are few; a publisher's chunk still needs only a handful of reads.
 const READ_BYTES: usize = 4096;
 
+/// Bytes of a control frame's head, its mask included (RFC 6455 5.2).
+const CONTROL_FRAME_HEAD_BYTES: usize = 6;
+
+/// Bytes on the wire of one media message, in however many fragments it comes: twice its largest size. Fragments without an end
+/// can't go on for ever, not even empty ones.
+const MEDIA_WIRE_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+
 /// One WebSocket, the server's side.
 #[derive(Debug)]
 pub struct Socket {
@@ -67,8 +74,15 @@ impl Socket {
             Some(Err(error)) => return Err(receive_error(&error)),
             None => return Err(ReceiveError::Closed),
         };
-        self.heard_at = Instant::now();
-        self.stream.get_mut().message_read = 0;
+        self.heard();
+        let metered = self.stream.get_mut();
+        match &message {
+            // A control frame may stand within a message: it ends nothing.
+            tungstenite::Message::Ping(payload) | tungstenite::Message::Pong(payload) => {
+                metered.message_read = metered.message_read.saturating_sub(CONTROL_FRAME_HEAD_BYTES + payload.len());
+            }
+            _ => metered.message_read = 0,
+        }
         match message {
             tungstenite::Message::Text(text) if text.len() > CONTROL_BYTES_MAX => Err(ReceiveError::TooLarge),
             tungstenite::Message::Text(text) => Ok(Message::Text(text)),
@@ -76,6 +90,11 @@ impl Socket {
             tungstenite::Message::Close(_) => Err(ReceiveError::Closed),
             _ => Ok(Message::Alive),
         }
+    }
+
+    /// The peer is to be taken for one that was heard now.
+    pub fn heard(&mut self) {
+        self.heard_at = Instant::now();
     }
 
     /// Whether nothing was heard for too long.
@@ -152,7 +171,7 @@ fn receive_error(error: &Error) -> ReceiveError {
 
 /// Marks the read error of a message over its limit.
 #[derive(Debug, thiserror::Error)]
-#[error("a control message has at most {CONTROL_BYTES_MAX} bytes")]
+#[error("the message is over its limit")]
 struct OverLimit;
 
 /// A connection that lets nobody send more than a control message before media is allowed, so that strangers and viewers can't make
@@ -168,7 +187,8 @@ struct Metered {
 impl AsyncRead for Metered {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // What follows a message may have been read with it: one read more than the limit is let through.
-        if !self.media_allowed && self.message_read > CONTROL_BYTES_MAX + READ_BYTES {
+        let bytes_max = if self.media_allowed { MEDIA_WIRE_BYTES_MAX } else { CONTROL_BYTES_MAX };
+        if self.message_read > bytes_max + READ_BYTES {
             return Poll::Ready(Err(io::Error::other(OverLimit)));
         }
         let before = buffer.filled().len();
