@@ -5,9 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{Stream, StreamExt as _, pin_mut};
 use protocol::{
-    BroadcastKey, StreamId,
-    http::{Assignment, CreatedStream},
+    BroadcastKey, StreamId, ViewerId,
+    http::{Assignment, CreateStream, CreatedStream, Order},
+    seal::{ContentKey, SealError, Sealer},
 };
 use thiserror::Error;
 use tokio::{
@@ -25,7 +27,7 @@ use crate::{
     picture::{Picture, PictureEnd},
     sound::{Sound, SoundSink},
     sources::{self, SourceError},
-    status::{BroadcastState, BroadcastStatus, StatusBoard},
+    status::{BroadcastState, BroadcastStatus, StatusBoard, WatchLink},
     uplink::Uplink,
 };
 
@@ -44,12 +46,18 @@ pub enum StartError {
     /// The picture or the sound can't be had.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The stream can't be encrypted.
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }
 
 /// One live stream, from start to stop. Dropping it stops it too, but waits for nothing.
 #[derive(Debug)]
 pub struct Broadcast {
     status: watch::Receiver<BroadcastStatus>,
+    directory: DirectoryClient,
+    stream: StreamId,
+    key: BroadcastKey,
     stop: DropGuard,
     ended: JoinHandle<()>,
 }
@@ -63,25 +71,36 @@ impl Broadcast {
         let encoding = encoder::probe(&options.ffmpeg).await?;
         let source = sources::open(&options.source, options.quality).await?;
         let sound = Sound::start(options.sound, &options.source, &options.ffmpeg).await?;
-        let directory = DirectoryClient::new(options.directory.clone());
+        let directory = DirectoryClient::trusting(options.directory.clone(), &options.authorities);
         let clock = directory.clock().await;
-        let created = directory.create_stream(&options.title, options.visibility).await?;
+        let content_key = if options.encrypt { Some(ContentKey::generate()?) } else { None };
+        let wanted = CreateStream {
+            title: options.title.clone(),
+            visibility: options.visibility,
+            password: options.password.clone(),
+            sealed: options.encrypt,
+        };
+        let created = directory.create_stream(&wanted, options.pass.as_ref()).await?;
         let CreatedStream { id: stream, broadcast_key: key, assignment, .. } = created;
 
         let has_sound = sound.is_some();
-        let board = StatusBoard::new(stream, directory.watch_link(stream), encoding.encoder.name(), has_sound);
+        let watch_link = WatchLink::new(directory.watch_link(stream), content_key.as_ref());
+        let board = StatusBoard::new(stream, watch_link, options.encrypt, encoding.encoder.name(), has_sound);
         let stop = CancellationToken::new();
-        let outbox = Arc::new(Outbox::new(clock, true));
+        let outbox = Arc::new(Outbox::new(clock, true, content_key.map(|key| Sealer::new(key, stream))));
         let key_frame_wanted = Arc::new(Notify::new());
         let media_clock = Arc::new(MediaClock::default());
+        let (ordered, orders) = watch::channel(None);
         let uplink = Uplink {
             directory: directory.clone(),
+            authorities: options.authorities,
             stream,
             key: key.clone(),
             outbox: Arc::clone(&outbox),
             has_picture: true,
             has_sound,
             key_frame_wanted: Arc::clone(&key_frame_wanted),
+            ordered: orders,
             board: board.clone(),
             stop: stop.clone(),
         };
@@ -109,19 +128,29 @@ impl Broadcast {
             repeats: matches!(options.source, SourceChoice::File { repeat: true, .. }),
             uplink: Arc::new(uplink),
             board: board.clone(),
-            directory,
+            directory: directory.clone(),
+            ordered,
             stream,
-            key,
+            key: key.clone(),
             stop: stop.clone(),
         };
         let ended = tokio::spawn(session.run(assignment));
-        Ok(Self { status: board.subscribe(), stop: stop.drop_guard(), ended })
+        Ok(Self { status: board.subscribe(), directory, stream, key, stop: stop.drop_guard(), ended })
     }
 
     /// How it is doing; changes several times a second. Its last state is [`BroadcastState::Ended`].
     #[must_use]
     pub fn status(&self) -> watch::Receiver<BroadcastStatus> {
         self.status.clone()
+    }
+
+    /// Removes a viewer, for good: its connection ends, and it is not let in again. The result borrows nothing.
+    ///
+    /// # Errors
+    /// When the directory refuses or can't be reached.
+    pub fn remove_viewer(&self, viewer: ViewerId) -> impl Future<Output = Result<(), DirectoryError>> + Send + use<> {
+        let (directory, stream, key) = (self.directory.clone(), self.stream, self.key.clone());
+        async move { directory.remove_viewer(stream, &key, viewer).await }
     }
 
     /// Ends the stream for every viewer and ends all processes. Takes a few seconds at most.
@@ -139,6 +168,7 @@ struct Session {
     uplink: Arc<Uplink>,
     board: StatusBoard,
     directory: DirectoryClient,
+    ordered: watch::Sender<Option<Assignment>>,
     stream: StreamId,
     key: BroadcastKey,
     stop: CancellationToken,
@@ -151,6 +181,19 @@ impl Session {
         tasks.spawn(async move { show(&picture, repeats).await.map_err(|error| error.to_string()) });
         let uplink = Arc::clone(&self.uplink);
         tasks.spawn(async move { uplink.run(assignment).await.map_err(|error| error.to_string()) });
+
+        let outbox = Arc::clone(&self.picture.outbox);
+        let (orders, ordered) = (self.directory.orders(self.stream, &self.key), self.ordered.clone());
+        let stop = self.stop.clone();
+        tasks.spawn(async move {
+            let failure = async {
+                tokio::select! {
+                    error = outbox.seal_failure() => error.to_string(),
+                    sentence = obey(orders, &ordered) => sentence,
+                }
+            };
+            stop.run_until_cancelled(failure).await.map_or(Ok(()), Err)
+        });
 
         let sound = self.sound.take().map(|(sound, sink)| tokio::spawn(sound.run(sink)));
 
@@ -177,6 +220,18 @@ impl Session {
                 None => "The broadcast has ended.".to_owned(),
             };
         });
+    }
+}
+
+/// Passes the directory's orders on until one says that the stream is over; why it is.
+async fn obey(orders: impl Stream<Item = Order>, ordered: &watch::Sender<Option<Assignment>>) -> String {
+    pin_mut!(orders);
+    loop {
+        match orders.next().await {
+            Some(Order::Assignment { assignment }) => drop(ordered.send_replace(Some(assignment))),
+            Some(Order::End { message }) => return message.trim_end_matches('.').to_owned(),
+            None => return std::future::pending().await,
+        }
     }
 }
 

@@ -1,21 +1,25 @@
 //! The directory's HTTP calls, for broadcasters and for the desktop app.
 
 mod clock;
+mod event_source;
 mod list_events;
+mod orders;
 
 use std::time::Duration;
 
 use protocol::{
-    BroadcastKey, ErrorCode, RelayName, StreamId,
+    BroadcastKey, ErrorCode, RelayName, Secret, StreamId, ViewerId,
     http::{
-        ApiError, Assignment, AssignmentRequest, CreateStream, CreatedStream, ListEvent, StreamList, StreamSummary,
-        Visibility, WatchAnswer,
+        ApiError, Assignment, AssignmentRequest, CreateStream, CreatedStream, ListEvent, Order, StreamList,
+        StreamSummary, WatchAnswer,
     },
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use url::Url;
+
+use crate::authorities::Authorities;
 
 pub use clock::DirectoryClock;
 pub(crate) use clock::local_now_us;
@@ -72,13 +76,19 @@ pub struct DirectoryClient {
 impl DirectoryClient {
     /// A client of the directory at this base address. A path in it is kept, so that a directory may stand behind a prefix.
     #[must_use]
-    pub fn new(mut directory: Url) -> Self {
+    pub fn new(directory: Url) -> Self {
+        Self::trusting(directory, &Authorities::default())
+    }
+
+    /// The same, over https with a certificate of these authorities.
+    #[must_use]
+    pub fn trusting(mut directory: Url, authorities: &Authorities) -> Self {
         if !directory.path().ends_with('/') {
             let path = format!("{}/", directory.path());
             directory.set_path(&path);
         }
         // Building fails only without a TLS backend, which is compiled in; the default client is the same without the timeouts.
-        let http = Client::builder().connect_timeout(CONNECT_TIME_MAX).build().unwrap_or_default();
+        let http = authorities.http().connect_timeout(CONNECT_TIME_MAX).build().unwrap_or_default();
         Self { http, directory }
     }
 
@@ -94,13 +104,20 @@ impl DirectoryClient {
         self.at(&format!("view/{stream}"))
     }
 
-    /// Creates a stream: its id, the key that owns it and where to send it.
+    /// Creates a stream: its id, the key that owns it and where to send it. `pass` is for a directory that asks for one.
     ///
     /// # Errors
-    /// When the directory refuses (title, no relay) or can't be reached.
-    pub async fn create_stream(&self, title: &str, visibility: Visibility) -> Result<CreatedStream, DirectoryError> {
-        let body = CreateStream { title: title.to_owned(), visibility, password: None, sealed: false };
-        self.json(self.request(Method::POST, "api/streams").json(&body)).await
+    /// When the directory refuses (title, password, pass, no relay) or can't be reached.
+    pub async fn create_stream(
+        &self,
+        stream: &CreateStream,
+        pass: Option<&Secret>,
+    ) -> Result<CreatedStream, DirectoryError> {
+        let mut request = self.request(Method::POST, "api/streams").json(stream);
+        if let Some(pass) = pass {
+            request = request.bearer_auth(pass.expose());
+        }
+        self.json(request).await
     }
 
     /// Where to send `stream` from now on, with a higher epoch. `failed` is preferred last.
@@ -116,6 +133,30 @@ impl DirectoryClient {
         let path = format!("api/streams/{stream}/assignment");
         let request = self.request(Method::POST, &path).bearer_auth(key.expose());
         self.json(request.json(&AssignmentRequest { failed })).await
+    }
+
+    /// What the directory wants of whoever holds `key`, for as long as the result is polled: first where the stream belongs. It
+    /// connects again by itself whenever the connection breaks, and ends only when the directory knows no such stream or key.
+    pub fn orders(
+        &self,
+        stream: StreamId,
+        key: &BroadcastKey,
+    ) -> impl futures_util::Stream<Item = Order> + Send + use<> {
+        orders::orders(self.clone(), stream, key.clone())
+    }
+
+    /// Removes `viewer` from `stream`: its connection ends, and its tickets and its address are refused.
+    ///
+    /// # Errors
+    /// When the key is wrong, the stream is gone, or the directory can't be reached.
+    pub async fn remove_viewer(
+        &self,
+        stream: StreamId,
+        key: &BroadcastKey,
+        viewer: ViewerId,
+    ) -> Result<(), DirectoryError> {
+        let path = format!("api/streams/{stream}/viewers/{viewer}");
+        self.answer(self.request(Method::DELETE, &path).bearer_auth(key.expose())).await.map(drop)
     }
 
     /// Where to watch `stream`.

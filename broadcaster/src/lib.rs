@@ -4,12 +4,16 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use broadcaster::{Broadcast, BroadcastOptions, Quality, SoundChoice, SourceChoice};
+//! use broadcaster::{Authorities, Broadcast, BroadcastOptions, Quality, SoundChoice, SourceChoice};
 //!
 //! let broadcast = Broadcast::start(BroadcastOptions {
 //!     directory: "http://localhost:5000".parse()?,
+//!     authorities: Authorities::default(),
+//!     pass: None,
 //!     title: "My screen".to_owned(),
 //!     visibility: protocol::http::Visibility::Public,
+//!     password: None,
+//!     encrypt: true,
 //!     source: SourceChoice::Screen,
 //!     sound: SoundChoice::None,
 //!     quality: Quality::P720At30,
@@ -29,6 +33,7 @@
 //! Every `main` that uses this library calls [`capture_helper::run_if_asked`] first: the portal's frames are captured in a second
 //! process of the same binary.
 
+pub mod authorities;
 pub mod broadcast;
 pub mod capture_helper;
 pub mod directory_client;
@@ -45,6 +50,7 @@ mod sound;
 mod uplink;
 mod uplink_queue;
 
+pub use authorities::Authorities;
 pub use broadcast::{Broadcast, StartError};
 pub use options::{BroadcastOptions, Quality, SoundChoice, SourceChoice};
-pub use status::{BroadcastState, BroadcastStatus};
+pub use status::{BroadcastState, BroadcastStatus, WatchLink};

@@ -2,21 +2,31 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use protocol::http::Visibility;
+use protocol::{Secret, http::Visibility};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use ts_rs::TS;
 use url::Url;
+
+use crate::authorities::Authorities;
 
 /// Everything a broadcast needs to know.
 #[derive(Debug, Clone)]
 pub struct BroadcastOptions {
     /// The directory's base address, `http://host:port`.
     pub directory: Url,
+    /// Whose certificates are trusted over https and wss.
+    pub authorities: Authorities,
+    /// What lets one go live at a directory that asks for a pass.
+    pub pass: Option<Secret>,
     /// What the stream is called.
     pub title: String,
     /// Who finds it.
     pub visibility: Visibility,
+    /// What viewers must know, where the visibility is [`Visibility::Password`].
+    pub password: Option<Secret>,
+    /// Whether payloads are end-to-end encrypted, with a key that only the watch link holds.
+    pub encrypt: bool,
     /// The picture.
     pub source: SourceChoice,
     /// The sound.

@@ -6,15 +6,15 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use protocol::TrackInfo;
+use protocol::{
+    TrackInfo,
+    seal::{SealError, Sealer},
+};
 use tokio::sync::{Notify, watch};
 
 use crate::{
     directory_client::{DirectoryClock, local_now_us},
-    package::{
-        cmaf::CmafError,
-        packager::{Captured, OutgoingChunk, PICTURE_TRACK, Packager, SOUND_TRACK},
-    },
+    package::packager::{Captured, OutgoingChunk, PICTURE_TRACK, PackageError, Packager, SOUND_TRACK},
     uplink_queue::{Dropped, UplinkQueue},
 };
 
@@ -24,6 +24,7 @@ pub(crate) struct Outbox {
     inner: Mutex<Inner>,
     filled: Notify,
     tracks: watch::Sender<Vec<TrackInfo>>,
+    seal_failure: watch::Sender<Option<SealError>>,
     clock: DirectoryClock,
     frames: AtomicU64,
 }
@@ -35,50 +36,59 @@ struct Inner {
 }
 
 impl Outbox {
-    /// The outbox of a broadcast that begins now.
-    pub(crate) fn new(clock: DirectoryClock, has_picture: bool) -> Self {
+    /// The outbox of a broadcast that begins now, end-to-end encrypted where there is a sealer.
+    pub(crate) fn new(clock: DirectoryClock, has_picture: bool, sealer: Option<Sealer>) -> Self {
         let leading = if has_picture { PICTURE_TRACK } else { SOUND_TRACK };
-        let packager = Packager::new(local_now_us(), has_picture);
+        let packager = Packager::new(local_now_us(), has_picture, sealer);
         Self {
             inner: Mutex::new(Inner { packager, queue: UplinkQueue::new(leading) }),
             filled: Notify::new(),
             tracks: watch::Sender::default(),
+            seal_failure: watch::Sender::default(),
             clock,
             frames: AtomicU64::new(0),
         }
     }
 
     /// The picture's encoder tells its configuration.
-    pub(crate) fn picture_config(&self, config: &[u8], size: (u32, u32), frame_rate: f32) -> Result<(), CmafError> {
+    pub(crate) fn picture_config(&self, config: &[u8], size: (u32, u32), frame_rate: f32) -> Result<(), PackageError> {
         let mut inner = self.inner();
-        inner.packager.picture_config(config, size, frame_rate)?;
+        let now_us = self.clock.now_us();
+        self.noted(inner.packager.picture_config(config, size, frame_rate, now_us))?;
         self.tracks.send_replace(inner.packager.tracks());
         Ok(())
     }
 
     /// The sound's encoder tells its configuration.
-    pub(crate) fn sound_config(&self, channels: u8, pre_skip: u16) -> Result<(), CmafError> {
+    pub(crate) fn sound_config(&self, channels: u8, pre_skip: u16) -> Result<(), PackageError> {
         let mut inner = self.inner();
-        inner.packager.sound_config(channels, pre_skip)?;
+        let now_us = self.clock.now_us();
+        self.noted(inner.packager.sound_config(channels, pre_skip, now_us))?;
         self.tracks.send_replace(inner.packager.tracks());
         Ok(())
     }
 
     /// One encoded frame, captured at `captured_us` by this machine's clock.
-    pub(crate) fn picture(&self, data: &[u8], key: bool, captured_us: u64, duration_us: u32) -> Result<(), CmafError> {
+    pub(crate) fn picture(
+        &self,
+        data: &[u8],
+        key: bool,
+        captured_us: u64,
+        duration_us: u32,
+    ) -> Result<(), PackageError> {
         self.frames.fetch_add(1, Ordering::Relaxed);
         let captured = self.captured(captured_us);
         let mut inner = self.inner();
-        let chunk = inner.packager.picture(data, key, captured, duration_us)?;
+        let chunk = self.noted(inner.packager.picture(data, key, captured, duration_us))?;
         self.leave(inner, chunk);
         Ok(())
     }
 
     /// One Opus packet, whose sound begins at `captured_us` by this machine's clock.
-    pub(crate) fn sound(&self, data: &[u8], captured_us: u64, duration_us: u32) -> Result<(), CmafError> {
+    pub(crate) fn sound(&self, data: &[u8], captured_us: u64, duration_us: u32) -> Result<(), PackageError> {
         let captured = self.captured(captured_us);
         let mut inner = self.inner();
-        let chunk = inner.packager.sound(data, captured, duration_us)?;
+        let chunk = self.noted(inner.packager.sound(data, captured, duration_us))?;
         self.leave(inner, chunk);
         Ok(())
     }
@@ -86,6 +96,15 @@ impl Outbox {
     /// The tracks whose configuration is known, as that changes.
     pub(crate) fn tracks(&self) -> watch::Receiver<Vec<TrackInfo>> {
         self.tracks.subscribe()
+    }
+
+    /// Waits until something can't be sealed: nothing may be sent any more then.
+    pub(crate) async fn seal_failure(&self) -> SealError {
+        let mut failure = self.seal_failure.subscribe();
+        match failure.wait_for(Option::is_some).await.map(|failure| *failure) {
+            Ok(Some(error)) => error,
+            _ => std::future::pending().await, // not while this is borrowed
+        }
     }
 
     /// A new connection begins, with these tracks: it gets init segments and the current segment first.
@@ -113,6 +132,13 @@ impl Outbox {
     /// Frames that were encoded so far.
     pub(crate) fn frames(&self) -> u64 {
         self.frames.load(Ordering::Relaxed)
+    }
+
+    fn noted<T>(&self, outcome: Result<T, PackageError>) -> Result<T, PackageError> {
+        if let Err(PackageError::Seal(error)) = &outcome {
+            self.seal_failure.send_replace(Some(*error));
+        }
+        outcome
     }
 
     fn captured(&self, local_us: u64) -> Captured {

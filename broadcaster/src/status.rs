@@ -1,7 +1,10 @@
 //! What a person sees of a running broadcast.
 
-use protocol::{RelayName, StreamId};
+use std::fmt;
+
+use protocol::{RelayName, StreamId, control::AudienceMember, seal::ContentKey};
 use serde::Serialize;
+
 use tokio::sync::watch;
 use ts_rs::TS;
 use url::Url;
@@ -25,6 +28,32 @@ pub enum BroadcastState {
     Ended,
 }
 
+/// The page to watch a stream. Of an encrypted stream it holds the key, behind the `#`: `Debug` prints the rest only.
+#[derive(Clone, PartialEq, Eq, Serialize, TS)]
+#[serde(transparent)]
+#[ts(export, type = "string")]
+pub struct WatchLink(Url);
+
+impl WatchLink {
+    /// The link to the page at `page`, with the key of an encrypted stream.
+    pub(crate) fn new(mut page: Url, key: Option<&ContentKey>) -> Self {
+        page.set_fragment(key.map(ContentKey::fragment).as_deref());
+        Self(page)
+    }
+
+    /// The whole link, for whoever may watch.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Debug for WatchLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().split('#').next().unwrap_or_default())
+    }
+}
+
 /// A broadcast at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, TS)]
 #[ts(export)]
@@ -38,13 +67,16 @@ pub struct BroadcastStatus {
     /// Names the stream.
     pub stream: StreamId,
     /// The page to watch it.
-    #[ts(type = "string")]
-    pub watch_link: Url,
+    pub watch_link: WatchLink,
+    /// Its payloads are end-to-end encrypted; the key is in the link.
+    pub sealed: bool,
     /// When the first chunk was confirmed, in milliseconds since the Unix epoch by this machine's clock; `None` until then.
     #[ts(type = "number | null")]
     pub started_at_ms: Option<u64>,
     /// Viewers on the relay.
     pub viewers: u32,
+    /// Who watches on the relay, newest first; the newest [`protocol::limits::AUDIENCE_MAX`] of them.
+    pub audience: Vec<AudienceMember>,
     /// What the relay took in over the last seconds, in kbit/s.
     pub bitrate_kbit_s: u32,
     /// Frames per second that leave the encoder; a still screen has few.
@@ -73,15 +105,17 @@ pub(crate) struct StatusBoard(watch::Sender<BroadcastStatus>);
 
 impl StatusBoard {
     /// The board of a broadcast that starts now.
-    pub(crate) fn new(stream: StreamId, watch_link: Url, encoder: &str, sound: bool) -> Self {
+    pub(crate) fn new(stream: StreamId, watch_link: WatchLink, sealed: bool, encoder: &str, sound: bool) -> Self {
         Self(watch::Sender::new(BroadcastStatus {
             state: BroadcastState::Starting,
             sentence: "Starting the capture.".to_owned(),
             failed: false,
             stream,
             watch_link,
+            sealed,
             started_at_ms: None,
             viewers: 0,
+            audience: Vec::new(),
             bitrate_kbit_s: 0,
             frame_rate: 0.0,
             width: 0,

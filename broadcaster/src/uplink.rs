@@ -1,17 +1,18 @@
-//! From the outbox to a relay, over whatever relay the directory names, until the broadcast is stopped.
+//! From the outbox to a relay, over whatever relay the directory names or orders, until the broadcast is stopped.
 
 mod connection;
 
 use std::{sync::Arc, time::Duration};
 
 use protocol::{
-    BroadcastKey, ErrorCode, RelayName, Secret, StreamId, TrackInfo, TrackKind,
+    BroadcastKey, ErrorCode, RelayName, StreamId, TrackInfo, TrackKind,
     http::{Assignment, RelayAddress},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    authorities::Authorities,
     directory_client::{DirectoryClient, DirectoryError},
     outbox::Outbox,
     status::{BroadcastState, StatusBoard},
@@ -31,12 +32,15 @@ const SOUND_START_TIME_MAX: Duration = Duration::from_secs(3);
 /// Everything the uplink needs.
 pub(crate) struct Uplink {
     pub(crate) directory: DirectoryClient,
+    pub(crate) authorities: Authorities,
     pub(crate) stream: StreamId,
     pub(crate) key: BroadcastKey,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) has_picture: bool,
     pub(crate) has_sound: bool,
     pub(crate) key_frame_wanted: Arc<Notify>,
+    /// The newest assignment that the directory has ordered.
+    pub(crate) ordered: watch::Receiver<Option<Assignment>>,
     pub(crate) board: StatusBoard,
     pub(crate) stop: CancellationToken,
 }
@@ -57,7 +61,7 @@ impl Uplink {
             let mut failed = None;
             let mut moved = None;
             for relay in &assignment.relays {
-                let (end, live) = self.connection(relay, &assignment.ticket).run(was_live).await;
+                let (end, live) = self.connection(relay, &assignment).run(was_live).await;
                 was_live |= live;
                 if live {
                     wait = RETRY_WAIT_MIN;
@@ -77,13 +81,24 @@ impl Uplink {
                         moved = Some(Assignment { ticket, relays, epoch: assignment.epoch.saturating_add(1) });
                         break;
                     }
+                    End::Ordered(elsewhere) => {
+                        moved = Some(elsewhere);
+                        break;
+                    }
                 }
             }
             if let Some(moved) = moved {
                 assignment = moved;
                 continue;
             }
-            match self.stop.run_until_cancelled(self.next_assignment(failed, &mut wait)).await {
+            let next = async {
+                let mut ordered = self.ordered.clone();
+                tokio::select! {
+                    next = self.next_assignment(failed, &mut wait) => next,
+                    order = newer(&mut ordered, assignment.epoch) => Ok(Some(order)),
+                }
+            };
+            match self.stop.run_until_cancelled(next).await {
                 None => return Ok(()),
                 Some(Ok(Some(next))) => assignment = next,
                 Some(Ok(None)) => {} // the directory is away: the same relays again
@@ -92,10 +107,12 @@ impl Uplink {
         }
     }
 
-    fn connection<'a>(&'a self, relay: &'a RelayAddress, ticket: &'a Secret) -> Connection<'a> {
+    fn connection<'a>(&'a self, relay: &'a RelayAddress, assignment: &'a Assignment) -> Connection<'a> {
         Connection {
             relay,
-            ticket,
+            assignment,
+            ordered: self.ordered.clone(),
+            connector: self.authorities.websocket(),
             tracks: self.tracks(),
             outbox: &self.outbox,
             key_frame_wanted: &self.key_frame_wanted,
@@ -148,6 +165,15 @@ impl Uplink {
                 let _ = sound.await;
             }
         }
+    }
+}
+
+/// Waits for an order to go elsewhere: one with a higher epoch than `epoch`.
+async fn newer(ordered: &mut watch::Receiver<Option<Assignment>>, epoch: u32) -> Assignment {
+    let is_newer = |order: &Option<Assignment>| order.as_ref().is_some_and(|order| order.epoch > epoch);
+    match ordered.wait_for(is_newer).await.map(|order| order.clone()) {
+        Ok(Some(order)) => order,
+        _ => std::future::pending().await, // no orders come any more
     }
 }
 

@@ -1,11 +1,14 @@
 //! What the window may ask for. Each command is a few lines over the part that does it; `ui/src/host/app.ts` is the other side.
 
 use broadcaster::{
-    BroadcastOptions, BroadcastState, BroadcastStatus, Quality, SoundChoice, SourceChoice,
+    Authorities, BroadcastOptions, BroadcastState, BroadcastStatus, Quality, SoundChoice, SourceChoice,
     sources::{self, SourceInfo},
 };
 use futures_util::{StreamExt as _, pin_mut};
-use protocol::http::{ListEvent, Visibility};
+use protocol::{
+    Secret, ViewerId,
+    http::{ListEvent, Visibility},
+};
 use serde::Deserialize;
 use tauri::{
     AppHandle, State,
@@ -32,6 +35,12 @@ type Answer<T> = Result<T, CommandError>;
 pub(crate) struct GoLive {
     title: String,
     visibility: Visibility,
+    /// What viewers must know, where the visibility is `password`.
+    #[serde(default)]
+    password: Option<Secret>,
+    /// Whether the stream is end-to-end encrypted.
+    #[serde(default)]
+    encrypt: bool,
     source: SourceChoice,
     sound: SoundChoice,
     quality: Quality,
@@ -54,6 +63,17 @@ pub(crate) fn set_directory(
     directory.change(address.clone());
     file.set_directory(address)
         .map_err(|error| CommandError::new(code::SETTINGS, format!("the address can't be remembered: {error}")))
+}
+
+/// Keeps the operator's pass for the present directory, or forgets it.
+#[tauri::command(async)]
+pub(crate) fn set_pass(pass: Option<Secret>, file: State<'_, SettingsFile>) -> Answer<Settings> {
+    let pass = match pass {
+        Some(text) => settings::parse_pass(&text).map_err(|error| CommandError::new(code::INVALID_PASS, error))?,
+        None => None,
+    };
+    file.set_pass(pass)
+        .map_err(|error| CommandError::new(code::SETTINGS, format!("the pass can't be remembered: {error}")))
 }
 
 /// One call of the directory.
@@ -102,14 +122,33 @@ pub(crate) async fn start_broadcast(
     options: GoLive,
     app: AppHandle,
     directory: State<'_, Directory>,
+    file: State<'_, SettingsFile>,
     on_air: State<'_, OnAir>,
 ) -> Answer<RunningBroadcast> {
-    let GoLive { title, visibility, source, sound, quality } = options;
+    let GoLive { title, visibility, password, encrypt, source, sound, quality } = options;
     let ffmpeg = ffmpeg_of(&app)?;
     let directory = directory.client().address().clone();
-    on_air
-        .start(BroadcastOptions { directory, title, visibility, source, sound, quality, bitrate_kbit_s: None, ffmpeg })
-        .await
+    let options = BroadcastOptions {
+        pass: file.pass(&directory),
+        directory,
+        authorities: Authorities::default(),
+        title,
+        visibility,
+        password,
+        encrypt,
+        source,
+        sound,
+        quality,
+        bitrate_kbit_s: None,
+        ffmpeg,
+    };
+    on_air.start(options).await
+}
+
+/// Removes a viewer from the stream that runs, for good.
+#[tauri::command]
+pub(crate) async fn remove_viewer(viewer: ViewerId, on_air: State<'_, OnAir>) -> Answer<()> {
+    on_air.remove_viewer(viewer).await
 }
 
 /// Ends the stream for everybody.

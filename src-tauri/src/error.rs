@@ -24,10 +24,16 @@ pub(crate) mod code {
     pub(crate) const CAPTURE: &str = "capture_failed";
     /// A stream is being sent already.
     pub(crate) const ALREADY_LIVE: &str = "already_live";
+    /// No stream is being sent.
+    pub(crate) const NOT_LIVE: &str = "not_live";
+    /// The stream can't be encrypted.
+    pub(crate) const ENCRYPTION: &str = "encryption_failed";
     /// Stopped before it had begun.
     pub(crate) const CANCELLED: &str = "cancelled";
     /// The directory's address is not an address.
     pub(crate) const INVALID_ADDRESS: &str = "invalid_address";
+    /// The operator's pass is not a pass.
+    pub(crate) const INVALID_PASS: &str = "invalid_pass";
     /// The settings can't be kept.
     pub(crate) const SETTINGS: &str = "settings_failed";
     /// The window asked for something that is none of its business.
@@ -62,6 +68,7 @@ impl From<StartError> for CommandError {
         match error {
             StartError::Directory(error) => error.into(),
             StartError::Source(error) => error.into(),
+            StartError::Seal(error) => Self::new(code::ENCRYPTION, error),
         }
     }
 }

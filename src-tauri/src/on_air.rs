@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use broadcaster::{Broadcast, BroadcastOptions, BroadcastState, BroadcastStatus};
+use protocol::ViewerId;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -94,6 +95,15 @@ impl OnAir {
             Phase::Starting(cancelled) => cancelled.cancel(),
             Phase::On { broadcast, .. } => broadcast.stop().await,
         }
+    }
+
+    /// Removes a viewer of what is on air, for good.
+    pub(crate) async fn remove_viewer(&self, viewer: ViewerId) -> Result<(), CommandError> {
+        let removing = match &*self.lock() {
+            Phase::On { broadcast, .. } => broadcast.remove_viewer(viewer),
+            _ => return Err(CommandError::new(code::NOT_LIVE, "you are not live, so there is nobody to remove")),
+        };
+        Ok(removing.await?)
     }
 
     /// Whether somebody may be watching.

@@ -2,10 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::bail;
-use broadcaster::{Broadcast, BroadcastOptions, BroadcastState, Quality, SoundChoice, SourceChoice};
+use anyhow::{anyhow, bail};
+use broadcaster::{
+    Authorities, Broadcast, BroadcastOptions, BroadcastState, Quality, SoundChoice, SourceChoice, StartError,
+};
 use clap::{Parser, ValueEnum};
-use protocol::http::Visibility;
+use protocol::{ErrorCode, Secret, http::Visibility};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
@@ -35,9 +37,25 @@ struct Arguments {
     #[arg(long, env = "DEAD_STREAMING_DIRECTORY", default_value = "http://localhost:5000")]
     directory: Url,
 
-    /// Who finds the stream: everybody in the list, or whoever has the link
+    /// Trust the authorities in this PEM file too, over https and wss
+    #[arg(long, env = "DEAD_STREAMING_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// The operator's pass, where the directory asks for one; better in the environment than on the command line
+    #[arg(long, env = "BROADCAST_PASS", hide_env_values = true, value_name = "PASS")]
+    pass: Option<Secret>,
+
+    /// Who finds the stream: everybody in the list, whoever has the link, or whoever has the link and the password
     #[arg(long, value_enum, default_value = "public")]
     visibility: VisibilityArgument,
+
+    /// The stream's password, with `--visibility password`; better in the environment than on the command line
+    #[arg(long, env = "STREAM_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    password: Option<Secret>,
+
+    /// Encrypt end to end: only the printed link, with what stands after its #, shows the stream
+    #[arg(long)]
+    encrypt: bool,
 
     /// What is heard. A media file brings its own sound with anything but `none`
     #[arg(long, value_enum, default_value = "none")]
@@ -64,6 +82,7 @@ struct Arguments {
 enum VisibilityArgument {
     Public,
     Unlisted,
+    Password,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -95,13 +114,27 @@ impl Arguments {
         if !matches!(self.directory.scheme(), "http" | "https") || self.directory.host().is_none() {
             bail!("--directory is an address such as http://localhost:5000");
         }
+        match (self.visibility, given(self.password.as_ref())) {
+            (VisibilityArgument::Password, None) => {
+                bail!("--visibility password needs a password, in STREAM_PASSWORD or with --password")
+            }
+            (VisibilityArgument::Public | VisibilityArgument::Unlisted, Some(_)) => {
+                bail!("a password (STREAM_PASSWORD, --password) goes with --visibility password only")
+            }
+            _ => {}
+        }
         Ok(BroadcastOptions {
             directory: self.directory.clone(),
+            authorities: self.ca.as_deref().map_or_else(|| Ok(Authorities::default()), Authorities::with_file)?,
+            pass: given(self.pass.as_ref()),
             title: self.title.clone(),
             visibility: match self.visibility {
                 VisibilityArgument::Public => Visibility::Public,
                 VisibilityArgument::Unlisted => Visibility::Unlisted,
+                VisibilityArgument::Password => Visibility::Password,
             },
+            password: given(self.password.as_ref()),
+            encrypt: self.encrypt,
             source: self.source()?,
             sound: match self.sound {
                 SoundArgument::None => SoundChoice::None,
@@ -116,9 +149,53 @@ impl Arguments {
     }
 }
 
+/// An empty variable of the environment is as good as none.
+fn given(secret: Option<&Secret>) -> Option<Secret> {
+    secret.filter(|secret| !secret.is_empty()).cloned()
+}
+
+/// What to do about a refusal, where the directory's own words don't name the flag.
+const fn way_out(code: ErrorCode) -> Option<&'static str> {
+    Some(match code {
+        ErrorCode::PassRequired => {
+            "ask the directory's operator for a pass and give it in BROADCAST_PASS or with --pass"
+        }
+        ErrorCode::PassInvalid => {
+            "check the pass in BROADCAST_PASS or --pass, or ask the directory's operator for a new one"
+        }
+        ErrorCode::InvalidPassword => "choose another password in STREAM_PASSWORD or with --password",
+        ErrorCode::InvalidTitle => "choose another title with --title",
+        _ => return None,
+    })
+}
+
+fn explained(error: StartError) -> anyhow::Error {
+    let code = if let StartError::Directory(error) = &error { error.code() } else { None };
+    match code.and_then(way_out) {
+        Some(way_out) => anyhow!("{}; {way_out}", error.to_string().trim_end_matches('.')),
+        None => error.into(),
+    }
+}
+
+/// Words for what is allowed, but not as safe as it looks.
+fn warnings(options: &BroadcastOptions) {
+    let host = options.directory.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let local = host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+    if options.directory.scheme() == "https" || local {
+        return;
+    }
+    if options.encrypt {
+        eprintln!("Browsers open encrypted streams over https or on localhost only; viewers of {host} need the app.");
+    }
+    if options.pass.is_some() || options.password.is_some() {
+        eprintln!("The directory is reached over plain http: pass and password can be read on the way.");
+    }
+}
+
 #[tokio::main]
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let broadcast = Broadcast::start(arguments.options()?).await?;
+async fn run(options: BroadcastOptions, duration: Option<u64>) -> anyhow::Result<()> {
+    warnings(&options);
+    let broadcast = Broadcast::start(options).await.map_err(explained)?;
     let mut status = broadcast.status();
     let stop = stop_asked();
     tokio::pin!(stop);
@@ -128,9 +205,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     loop {
         let now = status.borrow_and_update().clone();
         if now.state == BroadcastState::Live && !printed_link {
-            println!("{}", now.watch_link);
+            println!("{}", now.watch_link.expose());
             printed_link = true;
-            over = arguments.duration.map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds));
+            over = duration.map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds));
         }
         if now.sentence != said {
             said.clone_from(&now.sentence);
@@ -183,11 +260,14 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    if let Err(error) = arguments.options() {
-        eprintln!("{error}.");
-        return ExitCode::from(2);
-    }
-    match run(arguments) {
+    let options = match arguments.options() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}.");
+            return ExitCode::from(2);
+        }
+    };
+    match run(options, arguments.duration) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}.");

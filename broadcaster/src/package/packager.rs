@@ -1,11 +1,17 @@
-//! Numbers, times and wraps the samples of all tracks of one broadcast.
+//! Numbers, times, wraps and seals the samples of all tracks of one broadcast. Each message is sealed once, where it is made: one
+//! that is sent again on another connection, or left out, is the same bytes.
 //!
 //! The picture cuts the segments: each of its key frames begins one, and the next sound packet begins the sound's segment of the
 //! same number, so that a late joiner gets sound for as far back as picture. Without a picture the sound cuts every
 //! [`KEY_FRAME_INTERVAL`].
 
 use bytes::Bytes;
-use protocol::{MediaHeader, MediaKind, TrackInfo, TrackKind, TrackNumber, limits::KEY_FRAME_INTERVAL};
+use protocol::{
+    MediaHeader, MediaKind, TrackInfo, TrackKind, TrackNumber,
+    limits::KEY_FRAME_INTERVAL,
+    seal::{SealError, Sealer},
+};
+use thiserror::Error;
 
 use super::{
     cmaf::{self, CmafError, Sample},
@@ -18,6 +24,17 @@ pub(crate) const PICTURE_TRACK: TrackNumber = TrackNumber(1);
 
 /// The sound's track.
 pub(crate) const SOUND_TRACK: TrackNumber = TrackNumber(2);
+
+/// What can't be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum PackageError {
+    /// It can't be written as CMAF.
+    #[error(transparent)]
+    Cmaf(#[from] CmafError),
+    /// It can't be sealed: the stream must end.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
 
 /// One chunk, ready for the wire.
 #[derive(Debug, Clone)]
@@ -54,12 +71,16 @@ pub(crate) struct Packager {
     has_picture: bool,
     origin_us: u64,
     sound_cut_us: u64,
+    sealer: Option<Sealer>,
 }
 
 #[derive(Debug)]
 struct Track {
     info: TrackInfo,
+    /// The init segment, and the message that carries it.
     init: Bytes,
+    init_message: Bytes,
+    init_captured_at_us: u64,
     time: TrackTime,
     sequence: u32,
     segment: Option<u32>,
@@ -67,34 +88,35 @@ struct Track {
 }
 
 impl Packager {
-    /// A broadcast that began at `origin_us` (microseconds since the Unix epoch by this machine's clock).
-    pub(crate) const fn new(origin_us: u64, has_picture: bool) -> Self {
-        Self { segment: 0, picture: None, sound: None, has_picture, origin_us, sound_cut_us: 0 }
+    /// A broadcast that began at `origin_us` (microseconds since the Unix epoch by this machine's clock), end-to-end encrypted
+    /// where there is a sealer.
+    pub(crate) const fn new(origin_us: u64, has_picture: bool, sealer: Option<Sealer>) -> Self {
+        Self { segment: 0, picture: None, sound: None, has_picture, origin_us, sound_cut_us: 0, sealer }
     }
 
-    /// The picture's encoder tells its configuration: at the beginning, and again whenever it changes.
+    /// The picture's encoder tells its configuration: at the beginning, and again whenever it changes. `now_us` is the directory's
+    /// time.
     pub(crate) fn picture_config(
         &mut self,
         config: &[u8],
         (width, height): (u32, u32),
         frame_rate: f32,
-    ) -> Result<(), CmafError> {
+        now_us: u64,
+    ) -> Result<(), PackageError> {
         let init = cmaf::picture_init(PICTURE_TRACK.0.into(), config, width, height)?;
         let codec = cmaf::avc_codec(config)?;
         let (track, kind) = (PICTURE_TRACK, TrackKind::Video);
         let info = TrackInfo { track, kind, codec, width, height, frame_rate, sample_rate: 0, channels: 0 };
-        Track::set(&mut self.picture, info, init, self.origin_us);
-        Ok(())
+        Track::configure(&mut self.picture, info, init, self.origin_us, now_us, &mut self.sealer)
     }
 
     /// The sound's encoder tells its configuration.
-    pub(crate) fn sound_config(&mut self, channels: u8, pre_skip: u16) -> Result<(), CmafError> {
+    pub(crate) fn sound_config(&mut self, channels: u8, pre_skip: u16, now_us: u64) -> Result<(), PackageError> {
         let init = cmaf::sound_init(SOUND_TRACK.0.into(), channels, pre_skip)?;
         let (track, kind, codec) = (SOUND_TRACK, TrackKind::Sound, "opus".to_owned());
         let (sample_rate, channels) = (SAMPLE_RATE, channels.into());
         let info = TrackInfo { track, kind, codec, width: 0, height: 0, frame_rate: 0.0, sample_rate, channels };
-        Track::set(&mut self.sound, info, init, self.origin_us);
-        Ok(())
+        Track::configure(&mut self.sound, info, init, self.origin_us, now_us, &mut self.sealer)
     }
 
     /// The tracks whose configuration is known.
@@ -109,7 +131,7 @@ impl Packager {
         key: bool,
         captured: Captured,
         duration_us: u32,
-    ) -> Result<Option<OutgoingChunk>, CmafError> {
+    ) -> Result<Option<OutgoingChunk>, PackageError> {
         let Some(track) = &mut self.picture else { return Ok(None) };
         if track.segment.is_none() && !key {
             return Ok(None);
@@ -117,7 +139,7 @@ impl Packager {
         if key {
             self.segment += 1;
         }
-        track.chunk(data, key, key, self.segment, captured, duration_us).map(Some)
+        track.chunk(data, key, key, self.segment, captured, duration_us, &mut self.sealer).map(Some)
     }
 
     /// One Opus packet; `None` before the configuration and the picture's first key frame.
@@ -126,7 +148,7 @@ impl Packager {
         data: &[u8],
         captured: Captured,
         duration_us: u32,
-    ) -> Result<Option<OutgoingChunk>, CmafError> {
+    ) -> Result<Option<OutgoingChunk>, PackageError> {
         let Some(track) = &mut self.sound else { return Ok(None) };
         let mut cut = false;
         if self.has_picture {
@@ -140,21 +162,54 @@ impl Packager {
             cut = true;
         }
         let key = track.segment != Some(self.segment);
-        track.chunk(data, key, cut, self.segment, captured, duration_us).map(Some)
+        track.chunk(data, key, cut, self.segment, captured, duration_us, &mut self.sealer).map(Some)
     }
 }
 
 impl Track {
-    fn set(slot: &mut Option<Self>, info: TrackInfo, init: Bytes, origin_us: u64) {
+    /// Takes a configuration. The one that is known already changes nothing: its message stays the same, to be told apart by its
+    /// bytes.
+    fn configure(
+        slot: &mut Option<Self>,
+        info: TrackInfo,
+        init: Bytes,
+        origin_us: u64,
+        now_us: u64,
+        sealer: &mut Option<Sealer>,
+    ) -> Result<(), PackageError> {
+        if let Some(track) = slot
+            && track.init == init
+        {
+            track.info = info;
+            return Ok(());
+        }
+        // Viewers of a sealed stream take a newer init segment for an older one, should the clock have been set back.
+        let captured_at_us = slot.as_ref().map_or(now_us, |track| now_us.max(track.init_captured_at_us + 1));
+        let (kind, track) = (MediaKind::Init, info.track);
+        let header = MediaHeader { kind, key: false, sealed: false, track, segment: 0, chunk: 0, captured_at_us };
+        let init_message = message(header, &init, sealer)?;
         match slot {
-            Some(track) => (track.info, track.init) = (info, init),
+            Some(track) => {
+                (track.info, track.init) = (info, init);
+                (track.init_message, track.init_captured_at_us) = (init_message, captured_at_us);
+            }
             none => {
-                let time = TrackTime::new(origin_us);
-                *none = Some(Self { info, init, time, sequence: 0, segment: None, chunk: 0 });
+                *none = Some(Self {
+                    info,
+                    init,
+                    init_message,
+                    init_captured_at_us: captured_at_us,
+                    time: TrackTime::new(origin_us),
+                    sequence: 0,
+                    segment: None,
+                    chunk: 0,
+                });
             }
         }
+        Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is one fact about one sample")]
     fn chunk(
         &mut self,
         data: &[u8],
@@ -163,7 +218,8 @@ impl Track {
         segment: u32,
         captured: Captured,
         duration_us: u32,
-    ) -> Result<OutgoingChunk, CmafError> {
+        sealer: &mut Option<Sealer>,
+    ) -> Result<OutgoingChunk, PackageError> {
         let is_sound = self.info.kind == TrackKind::Sound;
         let time_us = self.time.of(captured.local_us);
         self.sequence = self.sequence.wrapping_add(1);
@@ -189,12 +245,9 @@ impl Track {
             captured_at_us: captured.directory_us,
         };
         self.chunk += 1;
-        // The init message is the same until the configuration changes, so that it can be told apart by its bytes.
-        let init_header =
-            MediaHeader { kind: MediaKind::Init, key: false, segment: 0, chunk: 0, captured_at_us: 0, ..header };
         Ok(OutgoingChunk {
-            message: message(header, &sample.chunk()?),
-            init: message(init_header, &self.init),
+            message: message(header, &sample.chunk()?, sealer)?,
+            init: self.init_message.clone(),
             track,
             segment: header.segment,
             cut,
@@ -203,6 +256,9 @@ impl Track {
     }
 }
 
-fn message(header: MediaHeader, payload: &[u8]) -> Bytes {
-    header.message(payload).into()
+fn message(header: MediaHeader, payload: &[u8], sealer: &mut Option<Sealer>) -> Result<Bytes, SealError> {
+    Ok(match sealer {
+        Some(sealer) => sealer.seal(header, payload)?.into(),
+        None => header.message(payload).into(),
+    })
 }

@@ -9,13 +9,17 @@ use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use protocol::{
     ErrorCode, PROTOCOL_VERSION, Secret, TrackInfo,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
-    http::RelayAddress,
-    limits::{CONTROL_BYTES_MAX, FIRST_MESSAGE_TIME_MAX, SILENCE_TIME_MAX},
+    http::{Assignment, RelayAddress},
+    limits::{AUDIENCE_MAX, CONTROL_BYTES_MAX, FIRST_MESSAGE_TIME_MAX, SILENCE_TIME_MAX},
 };
 use serde::Serialize;
-use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, watch},
+    time::timeout,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
     tungstenite::{Error, Message, protocol::WebSocketConfig},
 };
 use tokio_util::sync::CancellationToken;
@@ -63,12 +67,24 @@ pub(super) enum End {
         /// Elsewhere.
         relays: Vec<RelayAddress>,
     },
+    /// The directory wants the stream elsewhere.
+    Ordered(Assignment),
+}
+
+/// What the directory orders for a connection.
+enum Directed {
+    /// Go on with this ticket.
+    Renewed(Secret),
+    /// Go elsewhere.
+    Elsewhere(Assignment),
 }
 
 /// What one connection needs.
 pub(super) struct Connection<'a> {
     pub(super) relay: &'a RelayAddress,
-    pub(super) ticket: &'a Secret,
+    pub(super) assignment: &'a Assignment,
+    pub(super) ordered: watch::Receiver<Option<Assignment>>,
+    pub(super) connector: Option<Connector>,
     pub(super) tracks: Vec<TrackInfo>,
     pub(super) outbox: &'a Outbox,
     pub(super) key_frame_wanted: &'a Notify,
@@ -90,19 +106,53 @@ impl Connection<'_> {
         self.board.change(|status| status.relay = Some(self.relay.name.clone()));
         let mut confirmed = Confirmed::new(self.outbox.frames());
         let end = self.send(socket, &mut confirmed).await;
-        self.board.change(|status| (status.bitrate_kbit_s, status.frame_rate, status.relay) = (0, 0.0, None));
+        self.board.change(|status| {
+            (status.bitrate_kbit_s, status.frame_rate, status.relay) = (0, 0.0, None);
+            status.audience.clear();
+        });
         (end, confirmed.chunks > 0)
+    }
+
+    /// The newest ticket for this connection: the assignment's, or one that was ordered since.
+    fn ticket(&self) -> Secret {
+        let ordered = self.ordered.borrow();
+        ordered
+            .as_ref()
+            .filter(|order| self.is_here(order))
+            .map_or(&self.assignment.ticket, |order| &order.ticket)
+            .clone()
+    }
+
+    /// Whether an order only renews the ticket for where the stream is.
+    fn is_here(&self, order: &Assignment) -> bool {
+        order.epoch == self.assignment.epoch && order.relays.iter().any(|relay| relay.name == self.relay.name)
+    }
+
+    /// Waits until the directory has something new for this connection, whose ticket is `ticket`.
+    async fn order(&self, ordered: &mut watch::Receiver<Option<Assignment>>, ticket: &Secret) -> Directed {
+        loop {
+            match &*ordered.borrow_and_update() {
+                Some(order) if order.epoch > self.assignment.epoch => return Directed::Elsewhere(order.clone()),
+                Some(order) if self.is_here(order) && order.ticket != *ticket => {
+                    return Directed::Renewed(order.ticket.clone());
+                }
+                _ => {}
+            }
+            if ordered.changed().await.is_err() {
+                std::future::pending::<()>().await; // no orders come any more
+            }
+        }
     }
 
     async fn open(&self) -> Result<Socket, End> {
         let name = &self.relay.name;
-        let mut socket = timeout(CONNECT_TIME_MAX, connect(self.relay))
+        let mut socket = timeout(CONNECT_TIME_MAX, connect(self.relay, self.connector.clone()))
             .await
             .map_err(|_| End::Broken(format!("{name} does not answer")))?
             .map_err(|error| End::Broken(format!("{name} can't be reached ({error})")))?;
         let hello = ClientHello::RegisterNewStream {
             protocol: PROTOCOL_VERSION,
-            ticket: self.ticket.clone(),
+            ticket: self.ticket(),
             tracks: self.tracks.clone(),
         };
         socket.send(text(&hello)).await.map_err(|error| self.broken(&error))?;
@@ -123,10 +173,21 @@ impl Connection<'_> {
     async fn send(&self, socket: Socket, confirmed: &mut Confirmed) -> End {
         self.outbox.begin_connection(&self.tracks);
         let (mut sink, mut stream) = socket.split();
+        let mut ordered = self.ordered.clone();
         let sending = async {
+            let mut ticket = self.ticket();
             loop {
-                let message = self.outbox.next().await;
-                if let Err(error) = sink.send(Message::Binary(message)).await {
+                let message = tokio::select! {
+                    message = self.outbox.next() => Message::Binary(message),
+                    order = self.order(&mut ordered, &ticket) => match order {
+                        Directed::Elsewhere(assignment) => return End::Ordered(assignment),
+                        Directed::Renewed(renewed) => {
+                            ticket = renewed.clone();
+                            text(&FromBroadcaster::RenewTicket { ticket: renewed })
+                        }
+                    },
+                };
+                if let Err(error) = sink.send(message).await {
                     return self.broken(&error);
                 }
             }
@@ -181,7 +242,11 @@ impl Connection<'_> {
                     ToBroadcaster::Viewers { count } => self.board.change(|status| status.viewers = count),
                     ToBroadcaster::Move { ticket, relays, .. } => return End::Moved { ticket, relays },
                     ToBroadcaster::Error { code, message } => return End::Refused(code, message),
-                    ToBroadcaster::Audience { .. } | ToBroadcaster::StreamRegistered { .. } => {}
+                    ToBroadcaster::Audience { mut viewers } => {
+                        viewers.truncate(AUDIENCE_MAX);
+                        self.board.change(|status| status.audience = viewers);
+                    }
+                    ToBroadcaster::StreamRegistered { .. } => {}
                 },
             }
         }
@@ -232,7 +297,7 @@ fn text(message: &impl Serialize) -> Message {
     Message::text(serde_json::to_string(message).unwrap_or_default())
 }
 
-async fn connect(relay: &RelayAddress) -> Result<Socket, Box<Error>> {
+async fn connect(relay: &RelayAddress, connector: Option<Connector>) -> Result<Socket, Box<Error>> {
     let host = relay.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = relay.url.port_or_known_default().unwrap_or(80);
     let stream = TcpStream::connect((host, port)).await.map_err(|error| Box::new(error.into()))?;
@@ -242,7 +307,7 @@ async fn connect(relay: &RelayAddress) -> Result<Socket, Box<Error>> {
         .write_buffer_size(0)
         .max_message_size(Some(CONTROL_BYTES_MAX))
         .max_frame_size(Some(CONTROL_BYTES_MAX));
-    let (socket, _) = client_async_tls_with_config(relay.url.as_str(), stream, Some(config), None).await?;
+    let (socket, _) = client_async_tls_with_config(relay.url.as_str(), stream, Some(config), connector).await?;
     Ok(socket)
 }
 

@@ -15,7 +15,9 @@ use axum::{
     http::StatusCode,
     routing::{delete, get, post},
 };
-use broadcaster::{Broadcast, BroadcastOptions, BroadcastState, BroadcastStatus, Quality, SoundChoice, SourceChoice};
+use broadcaster::{
+    Authorities, Broadcast, BroadcastOptions, BroadcastState, BroadcastStatus, Quality, SoundChoice, SourceChoice,
+};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
@@ -92,7 +94,11 @@ impl FakeDirectory {
         let options = BroadcastOptions {
             directory: format!("http://{}", self.address).parse().unwrap(),
             title: "A test".to_owned(),
+            authorities: Authorities::default(),
+            pass: None,
             visibility: Visibility::Public,
+            password: None,
+            encrypt: false,
             source,
             sound,
             quality: Quality::P720At30,

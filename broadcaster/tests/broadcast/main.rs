@@ -116,7 +116,7 @@ async fn test_picture_arrives_frame_by_frame_and_decodes_without_a_warning() {
 
     let status = wait_for_state(&broadcast, BroadcastState::Live).await;
     assert_eq!((status.width, status.height, status.dropped_frames), (1280, 720, 0));
-    assert!(status.watch_link.as_str().ends_with(&format!("/view/{}", status.stream)));
+    assert!(status.watch_link.expose().ends_with(&format!("/view/{}", status.stream)));
     drop(publisher);
 }
 

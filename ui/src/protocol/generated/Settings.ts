@@ -11,4 +11,8 @@ directory: string,
 /**
  * The address comes from the environment: it holds for this start and is not remembered.
  */
-from_environment: boolean, };
+from_environment: boolean, 
+/**
+ * A pass is remembered for this directory. It is never shown again.
+ */
+has_pass: boolean, };

@@ -1,0 +1,75 @@
+//! What the directory wants of a broadcaster, as server-sent events, connecting again whenever the connection breaks.
+
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use protocol::{BroadcastKey, ErrorCode, StreamId, http::Order};
+
+use super::{DirectoryClient, event_source::EventSource};
+
+/// First wait before connecting again; doubles up to [`RECONNECT_WAIT_MAX`].
+const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(250);
+
+/// Longest wait before connecting again: a directory that comes back is heard this soon.
+const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// A connection without a byte for this long is dead: the directory sends a comment every 10 s.
+const SILENCE_TIME_MAX: Duration = Duration::from_secs(30);
+
+struct State {
+    client: DirectoryClient,
+    stream: StreamId,
+    key: BroadcastKey,
+    source: Option<EventSource>,
+    wait: Duration,
+}
+
+pub(super) fn orders(
+    client: DirectoryClient,
+    stream: StreamId,
+    key: BroadcastKey,
+) -> impl Stream<Item = Order> + Send + use<> {
+    let state = State { client, stream, key, source: None, wait: RECONNECT_WAIT_MIN };
+    stream::unfold(state, |mut state| async move {
+        let order = state.next().await?;
+        Some((order, state))
+    })
+}
+
+impl State {
+    /// The next order; `None` when the directory does not know the stream or its key: it has no orders then.
+    async fn next(&mut self) -> Option<Order> {
+        loop {
+            let Some(source) = &mut self.source else {
+                let path = format!("api/streams/{}/orders", self.stream);
+                let request = self.client.http.get(self.client.at(&path)).bearer_auth(self.key.expose());
+                match EventSource::connect(&self.client, request, SILENCE_TIME_MAX).await {
+                    Ok(source) => self.source = Some(source),
+                    Err(error) => match error.code() {
+                        Some(ErrorCode::StreamNotFound | ErrorCode::NotFound | ErrorCode::Unauthorized) => {
+                            tracing::debug!(%error, "the directory has no orders for this stream");
+                            return None;
+                        }
+                        _ => self.pause().await,
+                    },
+                }
+                continue;
+            };
+            let Some(event) = source.next().await else {
+                self.source = None;
+                self.pause().await;
+                continue;
+            };
+            // An order of a later version is not an error.
+            if let Ok(order) = serde_json::from_str(&event) {
+                self.wait = RECONNECT_WAIT_MIN;
+                return Some(order);
+            }
+        }
+    }
+
+    async fn pause(&mut self) {
+        tokio::time::sleep(self.wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
+        self.wait = (self.wait * 2).min(RECONNECT_WAIT_MAX);
+    }
+}
