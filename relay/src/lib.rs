@@ -144,7 +144,7 @@ fn own_url(door: &DoorFlags, port: u16) -> Result<Url> {
     let (scheme, host) = match door.check()? {
         TlsMode::Off => ("ws", "127.0.0.1".to_owned()),
         TlsMode::Acme(acme) => ("wss", acme.acme_domain.first().cloned().unwrap_or_default()),
-        TlsMode::Files { .. } | TlsMode::SelfSigned => ("wss", "127.0.0.1".to_owned()),
+        TlsMode::Files { .. } | TlsMode::SelfSigned { .. } => ("wss", "127.0.0.1".to_owned()),
     };
     Url::parse(&format!("{scheme}://{host}:{port}/ws")).context("no public URL")
 }

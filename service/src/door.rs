@@ -71,8 +71,13 @@ impl Door {
     /// # Errors
     /// A sentence that says what to change.
     pub fn open(flags: &DoorFlags, data_dir: &Path, public_host: Option<&str>) -> Result<Self> {
+        let mut mode = flags.check()?;
+        if let (TlsMode::SelfSigned { names }, Some(host)) = (&mut mode, public_host) {
+            // URLs write IPv6 addresses in brackets.
+            names.push(host.trim_matches(['[', ']']).to_owned());
+        }
         Ok(Self {
-            tls: Tls::open(flags.check()?, data_dir, public_host)?,
+            tls: Tls::open(mode, data_dir)?,
             crowd: Crowd::new(flags.connections_per_address),
             behind_proxy: flags.behind_proxy,
             crowded: Counter::default(),

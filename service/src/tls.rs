@@ -91,13 +91,13 @@ impl Tls {
     ///
     /// # Errors
     /// A sentence that says what to change.
-    pub fn open(mode: TlsMode, data_dir: &Path, public_host: Option<&str>) -> Result<Option<Self>> {
+    pub fn open(mode: TlsMode, data_dir: &Path) -> Result<Option<Self>> {
         let folder = data_dir.join(TLS_FOLDER);
         let shown = Arc::new(Shown::default());
         let source = match mode {
             TlsMode::Off => return Ok(None),
             TlsMode::Files { cert, key } => Source::Files(Files::open(cert, key, &shown)?),
-            TlsMode::SelfSigned => Source::SelfSigned(SelfSigned::open(folder, public_host, &shown)?),
+            TlsMode::SelfSigned { names } => Source::SelfSigned(SelfSigned::open(folder, names, &shown)?),
             TlsMode::Acme(flags) => Source::Acme(Acme::open(&flags, folder, &shown)?),
         };
         Ok(Some(Self { config: server_config(&shown)?, shown, source }))

@@ -1,6 +1,6 @@
 //! The flags for TLS, and the sentences for those that contradict each other.
 
-use std::{convert::Infallible, path::PathBuf};
+use std::{convert::Infallible, net::IpAddr, path::PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use axum::http::Uri;
@@ -27,6 +27,10 @@ pub struct TlsFlags {
     /// A certificate of the server's own making, kept in the data folder: for a network where people can compare its fingerprint
     #[arg(long, env = "TLS", value_enum, value_name = "HOW")]
     pub tls: Option<OwnTls>,
+
+    /// A name or address that --tls self-signed vouches for, besides this machine's own; repeat it for more
+    #[arg(long, env = "TLS_NAME", value_delimiter = ',', value_name = "HOST")]
+    pub tls_name: Vec<String>,
 
     /// Certificates from an authority.
     #[command(flatten)]
@@ -75,7 +79,10 @@ pub enum TlsMode {
         key: PathBuf,
     },
     /// A certificate of the server's own making.
-    SelfSigned,
+    SelfSigned {
+        /// Whom it names besides this machine.
+        names: Vec<String>,
+    },
     /// A certificate from an authority, by checked flags.
     Acme(AcmeFlags),
 }
@@ -110,9 +117,14 @@ impl TlsFlags {
                 ensure!(!given, "{flag} is of no use without --acme-domain, the domain to obtain a certificate for");
             }
         }
+        let names: Vec<_> = texts(&self.tls_name).collect();
+        if let Some(wrong) = names.iter().find(|name| name.parse::<IpAddr>().is_err() && !is_host(name)) {
+            bail!("--tls-name {wrong:?} is neither a host's name nor an address");
+        }
         Ok(match (files, self.tls) {
             (Some((cert, key)), _) => TlsMode::Files { cert, key },
-            (None, Some(OwnTls::SelfSigned)) => TlsMode::SelfSigned,
+            (None, Some(OwnTls::SelfSigned)) => TlsMode::SelfSigned { names },
+            (None, _) if !names.is_empty() => bail!("--tls-name is of no use without --tls self-signed"),
             (None, _) if acme.acme_domain.is_empty() => TlsMode::Off,
             (None, _) => {
                 acme.check()?;
@@ -170,18 +182,21 @@ impl AcmeFlags {
     }
 }
 
-/// Whether it is a host name, in ASCII, that can be in a certificate: neither an address nor a wildcard, which is not proven by
-/// answering on a port.
+/// Whether it is a host name that an authority can vouch for: neither an address nor a wildcard, which is not proven by answering
+/// on a port.
 fn is_domain(text: &str) -> bool {
+    is_host(text) && text.split('.').next_back().is_some_and(|last| last.bytes().any(|byte| byte.is_ascii_alphabetic()))
+}
+
+/// Whether it is a host name in ASCII, as certificates have them.
+pub(super) fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         (1..=LABEL_BYTES_MAX).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    text.len() <= DOMAIN_BYTES_MAX
-        && text.split('.').all(label)
-        && text.split('.').next_back().is_some_and(|last| last.bytes().any(|byte| byte.is_ascii_alphabetic()))
+    text.len() <= DOMAIN_BYTES_MAX && text.split('.').all(label)
 }
 
 #[cfg(test)]
@@ -204,7 +219,7 @@ mod tests {
     fn each_way_to_a_certificate_is_understood() {
         assert!(matches!(mode(&[]).unwrap(), TlsMode::Off));
         assert!(matches!(mode(&["--tls", "off"]).unwrap(), TlsMode::Off));
-        assert!(matches!(mode(&["--tls", "self-signed"]).unwrap(), TlsMode::SelfSigned));
+        assert!(matches!(mode(&["--tls", "self-signed"]).unwrap(), TlsMode::SelfSigned { .. }));
         assert!(matches!(mode(&["--tls-cert", "c", "--tls-key", "k"]).unwrap(), TlsMode::Files { .. }));
         let acme = mode(&["--acme-domain", "A.example,b.example", "--acme-contact", "op@a.example"]).unwrap();
         let TlsMode::Acme(acme) = acme else { panic!("{acme:?}") };
@@ -231,6 +246,8 @@ mod tests {
             (vec!["--tls", "off", "--acme-domain", "a.example"], "--tls off and --acme-domain contradict each other"),
             (vec!["--acme-contact", "op@a.example"], "--acme-contact is of no use without --acme-domain"),
             (vec!["--acme-ca", "ca.pem"], "--acme-ca is of no use without --acme-domain"),
+            (vec!["--tls-name", "a"], "--tls-name is of no use without --tls self-signed"),
+            (vec!["--tls", "self-signed", "--tls-name", "a b"], "\"a b\" is neither"),
             (vec!["--acme-domain", "203.0.113.5"], "\"203.0.113.5\" is no domain"),
             (vec!["--acme-domain", "*.a.example"], "is no domain"),
             (vec!["--acme-domain", "https://a.example"], "is no domain"),

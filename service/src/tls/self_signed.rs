@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::{
     certificate::{Certificate, Name, Shown},
+    flags::is_host,
     private_file,
 };
 use crate::Clock;
@@ -45,10 +46,10 @@ impl SelfSigned {
     ///
     /// # Errors
     /// A sentence: it can't be made or kept.
-    pub(super) fn open(folder: PathBuf, public_host: Option<&str>, shown: &Shown) -> Result<Self> {
+    pub(super) fn open(folder: PathBuf, names: Vec<String>, shown: &Shown) -> Result<Self> {
         private_file::make_folder(&folder)
             .with_context(|| format!("can't make the folder {}; choose another with --data-dir", folder.display()))?;
-        let own = Self { cert: folder.join("cert.pem"), key: folder.join("key.pem"), hosts: hosts(public_host) };
+        let own = Self { cert: folder.join("cert.pem"), key: folder.join("key.pem"), hosts: hosts(names) };
         shown.show(own.load_or_make()?);
         Ok(own)
     }
@@ -134,25 +135,20 @@ impl SelfSigned {
     }
 }
 
-/// What people call this machine for as long as it is the same: its name, and the public host.
-fn hosts(public_host: Option<&str>) -> Vec<Name> {
+/// What people call this machine for as long as it is the same: its own name, and those that an operator gives.
+fn hosts(names: Vec<String>) -> Vec<Name> {
     let own = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::env::var("HOSTNAME"))
         .or_else(|_| std::env::var("COMPUTERNAME"));
     let own = own.map(|name| name.trim().to_ascii_lowercase()).ok().filter(|name| is_host(name));
-    let public = public_host.filter(|host| host.parse::<IpAddr>().is_ok() || is_host(host));
     let mut hosts = vec![Name::Host("localhost".to_owned())];
-    for name in own.into_iter().chain(public.map(str::to_ascii_lowercase)) {
+    for name in own.into_iter().chain(names.iter().map(|name| name.to_ascii_lowercase())) {
         let name = name.parse().map_or(Name::Host(name), Name::Address);
         if !hosts.contains(&name) {
             hosts.push(name);
         }
     }
     hosts
-}
-
-fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
 /// The addresses of this machine.
