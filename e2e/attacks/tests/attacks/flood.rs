@@ -1,11 +1,11 @@
 //! Messages that are too large, never end, or make no sense. They cost the connection that sends them, and nobody else.
 
-use attacks::{Socket, System};
 use protocol::{
     ErrorCode, MediaHeader, MediaKind, TrackNumber,
     limits::{CONTROL_BYTES_MAX, MESSAGE_BYTES_MAX},
 };
 use serde_json::json;
+use stage::{Socket, System};
 use tokio_tungstenite::tungstenite::{
     Message,
     protocol::frame::{
@@ -61,11 +61,11 @@ async fn media_message_over_the_limit_ends_its_publisher_alone() {
     attacker.media(&header(MediaKind::Init, 0), &vec![0; MESSAGE_BYTES_MAX + 1]).await;
     loop {
         match attacker.next().await {
-            attacks::Got::Text(message) if message["type"] == "error" => {
+            stage::Got::Text(message) if message["type"] == "error" => {
                 assert_eq!(message["code"], "too_large", "{message}");
                 break;
             }
-            attacks::Got::Closed(_) => break,
+            stage::Got::Closed(_) => break,
             _ => {}
         }
     }

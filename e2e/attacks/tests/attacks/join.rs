@@ -1,9 +1,9 @@
 //! Becoming a relay, or speaking for one, without the right to.
 
-use attacks::{Answer, JOIN_SECRET, RelayKey, System, eventually};
 use protocol::RelayName;
 use reqwest::Method;
 use serde_json::{Value, json};
+use stage::{Answer, JOIN_SECRET, RelayKey, System, eventually};
 
 /// What a relay at this address would send.
 fn introduction(name: &str, url: &str, key: &RelayKey) -> Value {

@@ -2,15 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 
-use attacks::{Socket, System};
 use serde_json::json;
+use stage::{Socket, System};
 
 /// Sends a request as it is; clients would tidy the path up.
 fn raw(system: &System, request: &str) -> String {
     let mut socket = std::net::TcpStream::connect(system.public()).unwrap();
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
-    socket.set_read_timeout(Some(attacks::PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(stage::PATIENCE)).unwrap();
     socket.read_to_end(&mut answer).unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }

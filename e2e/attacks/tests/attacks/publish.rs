@@ -1,13 +1,13 @@
 //! Sending a stream without the right to.
 
-use attacks::{Socket, System};
 use protocol::{ErrorCode, ticket::Grant};
 use reqwest::Method;
 use serde_json::json;
+use stage::{Socket, System};
 
 /// The Unix time in seconds.
 fn now_s() -> u64 {
-    attacks::now_ms() / 1000
+    stage::now_ms() / 1000
 }
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn publish_without_a_ticket() {
     let created = system.create(json!({"title": "a"})).await;
     Socket::publishing(&created.relay_url, "").await.is_refused(ErrorCode::TicketInvalid).await;
     let mut silent_about_it = Socket::connect(&created.relay_url).await;
-    silent_about_it.say(json!({"type": "register_new_stream", "protocol": 1, "tracks": attacks::tracks()})).await;
+    silent_about_it.say(json!({"type": "register_new_stream", "protocol": 1, "tracks": stage::tracks()})).await;
     silent_about_it.is_refused(ErrorCode::InvalidRequest).await;
 }
 
@@ -24,7 +24,7 @@ async fn publish_without_a_ticket() {
 async fn publish_with_a_forged_ticket() {
     let system = System::start().await;
     let created = system.create(json!({"title": "a"})).await;
-    let foreign = attacks::RelayKey::generate();
+    let foreign = stage::RelayKey::generate();
     let grant = Grant::publish(created.id, 1, vec![created.relay.clone()], now_s());
     let forged = foreign.signing_key().sign(&grant).unwrap();
     Socket::publishing(&created.relay_url, forged.expose()).await.is_refused(ErrorCode::TicketInvalid).await;

@@ -1,12 +1,12 @@
 //! What a relay, or whoever sits at one, can do with a sealed stream.
 
-use attacks::{Created, Socket, System};
 use protocol::{
     MediaHeader, MediaKind, TrackNumber,
     media_message::MEDIA_HEADER_BYTES,
     seal::{ContentKey, Opened, Opener, Sealer},
 };
 use serde_json::json;
+use stage::{Created, Socket, System};
 
 const SCREEN: &[u8] = b"what is on the screen";
 

@@ -1,16 +1,16 @@
 //! Tokens of another algorithm, or of another kind.
 
-use attacks::{Socket, System};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use protocol::{ErrorCode, relay_proof::JoinToken, ticket::Grant};
 use serde_json::json;
+use stage::{Socket, System};
 
 #[tokio::test]
 async fn ticket_of_another_algorithm() {
     let system = System::start().await;
     let created = system.create(json!({"title": "a"})).await;
-    let grant = Grant::publish(created.id, 1, vec![created.relay.clone()], attacks::now_ms() / 1000);
+    let grant = Grant::publish(created.id, 1, vec![created.relay.clone()], stage::now_ms() / 1000);
     let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&grant).unwrap());
     let head = |alg: &str| URL_SAFE_NO_PAD.encode(json!({"alg": alg, "typ": "ticket+jwt"}).to_string());
     // The public key is public: signing with it by HMAC is the classic confusion of algorithms.
@@ -33,7 +33,7 @@ async fn ticket_of_another_algorithm() {
 async fn token_of_one_kind_for_another() {
     let system = System::start().await;
     let created = system.create(json!({"title": "a"})).await;
-    let join = JoinToken { id: "0".repeat(32), uses_max: 1, expires_at_s: attacks::now_ms() / 1000 + 60 };
+    let join = JoinToken { id: "0".repeat(32), uses_max: 1, expires_at_s: stage::now_ms() / 1000 + 60 };
     let join = system.directory_key().sign(&join).unwrap();
     Socket::publishing(&created.relay_url, join.expose()).await.is_refused(ErrorCode::TicketInvalid).await;
     let path = format!("/api/streams/{}", created.id);

@@ -1,10 +1,10 @@
 //! Watching, finding or listing what is not for everybody.
 
-use attacks::{Socket, System, eventually};
 use futures_util::StreamExt as _;
 use protocol::ErrorCode;
 use reqwest::Method;
 use serde_json::json;
+use stage::{Socket, System, eventually};
 
 #[tokio::test]
 async fn watch_a_password_stream_without_the_password() {
@@ -106,11 +106,11 @@ async fn come_back_after_having_been_removed() {
     assert_eq!(removed.status, 204, "{removed:?}");
     loop {
         match viewer.next().await {
-            attacks::Got::Text(message) if message["type"] == "error" => {
+            stage::Got::Text(message) if message["type"] == "error" => {
                 assert_eq!(message["code"], "viewer_removed", "{message}");
                 break;
             }
-            attacks::Got::Closed(code) => panic!("closed ({code:?}) without a word"),
+            stage::Got::Closed(code) => panic!("closed ({code:?}) without a word"),
             _ => {}
         }
     }

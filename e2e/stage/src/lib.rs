@@ -1,5 +1,5 @@
-//! The stage for attacks: a directory and relays as real processes on loopback, and the tools of somebody who has read the
-//! protocol. The attacks themselves are in `tests/`.
+//! A directory and relays as real processes on loopback, and the tools of somebody who has read the
+//! protocol: what attacks and chaos are played on.
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
 
 mod process;
