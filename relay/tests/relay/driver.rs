@@ -16,7 +16,9 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite::Message};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config, tungstenite::Message,
+};
 
 /// Far longer than anything a test waits for takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -187,7 +189,7 @@ pub(crate) enum Got {
 
 /// One end of a WebSocket.
 pub(crate) struct Peer {
-    pub(crate) socket: WebSocketStream<TcpStream>,
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
 impl Peer {
@@ -199,7 +201,17 @@ impl Peer {
         }
         let connection = socket.connect(address).await.unwrap();
         connection.set_nodelay(true).unwrap();
-        let (socket, _) = client_async_with_config(format!("ws://{address}/ws"), connection, None).await.unwrap();
+        Self::over(connection, format!("ws://{address}/ws"), Connector::Plain).await
+    }
+
+    /// Connects within TLS, to the address by which the relay's certificate knows it.
+    pub(crate) async fn connect_tls(address: SocketAddr, connector: Connector) -> Self {
+        let connection = TcpStream::connect(address).await.unwrap();
+        Self::over(connection, format!("wss://{address}/ws"), connector).await
+    }
+
+    async fn over(connection: TcpStream, url: String, connector: Connector) -> Self {
+        let (socket, _) = client_async_tls_with_config(url, connection, None, Some(connector)).await.unwrap();
         Self { socket }
     }
 

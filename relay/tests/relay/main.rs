@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod directory;
+mod door;
 mod driver;
 mod malformed;
 mod process;
