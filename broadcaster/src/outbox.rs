@@ -157,3 +157,88 @@ impl Outbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use protocol::{
+        MediaHeader, MediaKind, StreamId,
+        seal::{ContentKey, Opened, Opener},
+    };
+
+    use super::*;
+
+    /// A configuration record of H.264 (ISO/IEC 14496-15 5.3.3.1) with parameter sets of this last byte.
+    fn config(last: u8) -> Vec<u8> {
+        let sps = [0x67, 0x4d, 0x40, 0x1f, last];
+        let mut record = vec![1, 0x4d, 0x40, 0x1f, 0xff, 0xe1, 0, 5];
+        record.extend(sps);
+        record.extend([1, 0, 2, 0x68, last]);
+        record
+    }
+
+    fn stream() -> StreamId {
+        StreamId::of(&"demo".parse().unwrap(), 1)
+    }
+
+    /// An outbox that seals, and what a viewer opens it with.
+    fn sealing() -> (Outbox, Opener) {
+        let key = ContentKey::generate().unwrap();
+        let outbox = Outbox::new(DirectoryClock::local(), true, Some(Sealer::new(key.clone(), stream())));
+        (outbox, Opener::new(key, stream()))
+    }
+
+    /// What waits to be sent, all of which a viewer must open or know already: the messages with init segments, and how many
+    /// chunks were new.
+    fn drain(outbox: &Outbox, opener: &mut Opener) -> (Vec<Bytes>, usize) {
+        let (mut inits, mut chunks) = (Vec::new(), 0);
+        while let Some(message) = outbox.next().now_or_never() {
+            match opener.open(&mut message.to_vec()).unwrap() {
+                Opened::Payload(MediaHeader { kind: MediaKind::Init, .. }, _) => inits.push(message),
+                Opened::Payload(..) => chunks += 1,
+                Opened::LeftOut => {}
+            }
+        }
+        (inits, chunks)
+    }
+
+    #[test]
+    fn init_segment_is_sealed_anew_only_when_the_configuration_changes() {
+        let (outbox, mut opener) = sealing();
+        let mut sent = Vec::new();
+        for last in [1, 1, 2] {
+            outbox.picture_config(&config(last), (64, 64), 30.0).unwrap();
+            outbox.begin_connection(&outbox.tracks().borrow().clone());
+            outbox.picture(b"frame", true, local_now_us(), 1_000).unwrap();
+            outbox.picture(b"frame", false, local_now_us(), 1_000).unwrap();
+            let (inits, chunks) = drain(&outbox, &mut opener);
+            assert_eq!(chunks, 2);
+            sent.extend(inits);
+        }
+        sent.dedup();
+        assert_eq!(sent.len(), 2, "the same bytes on a new connection, others for a new configuration");
+        assert_eq!(opener.tampered(), 0);
+    }
+
+    #[tokio::test]
+    async fn number_that_was_sealed_before_ends_the_stream() {
+        let mut sealer = Sealer::new(ContentKey::generate().unwrap(), stream());
+        let header = MediaHeader {
+            kind: MediaKind::Init,
+            key: false,
+            sealed: true,
+            track: PICTURE_TRACK,
+            segment: 0,
+            chunk: 0,
+            captured_at_us: 0,
+        };
+        sealer.seal(header, b"moov").unwrap();
+        let last = MediaHeader { kind: MediaKind::Chunk, key: true, segment: u32::MAX, ..header };
+        sealer.seal(last, b"frame").unwrap();
+        let outbox = Outbox::new(DirectoryClock::local(), true, Some(sealer));
+        outbox.picture_config(&config(1), (64, 64), 30.0).unwrap();
+        let refused = outbox.picture(b"frame", true, local_now_us(), 1_000);
+        assert_eq!(refused, Err(PackageError::Seal(SealError::WrongOrder(PICTURE_TRACK))));
+        assert_eq!(outbox.seal_failure().await, SealError::WrongOrder(PICTURE_TRACK));
+    }
+}

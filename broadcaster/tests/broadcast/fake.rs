@@ -1,9 +1,12 @@
 //! A directory and a relay inside the test's process, which do what the test says.
 
+mod tls;
+
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, SystemTime},
@@ -11,26 +14,34 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::State,
-    http::StatusCode,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, Sse},
+    },
     routing::{delete, get, post},
 };
 use broadcaster::{
     Authorities, Broadcast, BroadcastOptions, BroadcastState, BroadcastStatus, Quality, SoundChoice, SourceChoice,
 };
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{SinkExt as _, StreamExt as _, stream};
 use protocol::{
     BroadcastKey, ErrorCode, MediaHeader, MediaKind, Secret, StreamId, TrackInfo,
-    control::{ClientHello, ToBroadcaster},
-    http::{Assignment, CreateStream, CreatedStream, RelayAddress, ServerTime, Visibility},
+    control::{ClientHello, FromBroadcaster, ToBroadcaster},
+    http::{ApiError, Assignment, CreateStream, CreatedStream, Order, RelayAddress, ServerTime, Visibility},
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
+    net::TcpListener,
+    sync::{broadcast, watch},
     time::timeout,
 };
 use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
+use url::Url;
+
+use tls::Io;
+pub(crate) use tls::{Certificate, TlsListener};
 
 /// Longer than anything in a test takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,40 +56,115 @@ pub(crate) struct FakeDirectory {
     pub(crate) address: SocketAddr,
     pub(crate) assignments: Arc<AtomicU32>,
     pub(crate) ended: Arc<AtomicU32>,
+    /// What to order each broadcaster that listens; `None` breaks its connection.
+    pub(crate) orders: broadcast::Sender<Option<Order>>,
+    /// How often orders were asked for.
+    pub(crate) orders_asked: Arc<AtomicU32>,
+    /// What `POST /api/streams` said.
+    pub(crate) created: Arc<Mutex<Vec<CreateStream>>>,
+    /// Viewers that were removed, with the key that did it.
+    pub(crate) removed: Arc<Mutex<Vec<(String, String)>>>,
+    /// The only pass that counts, where one is needed.
+    pub(crate) pass: Option<&'static str>,
+    /// Whether it knows of orders at all.
+    pub(crate) has_orders: bool,
     relays: Arc<Vec<RelayAddress>>,
 }
 
 impl FakeDirectory {
     pub(crate) async fn start(relays: &[&FakeRelay]) -> Self {
+        Self::start_as(relays, None, |_| {}).await
+    }
+
+    /// The same, changed by `change`, with this certificate where there is one.
+    pub(crate) async fn start_as(
+        relays: &[&FakeRelay],
+        certificate: Option<&Certificate>,
+        change: impl FnOnce(&mut Self),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let relays = relays.iter().enumerate().map(|(n, relay)| RelayAddress {
-            name: format!("relay-{}", n + 1).parse().unwrap(),
-            url: format!("ws://{}/ws", relay.address).parse().unwrap(),
-        });
-        let directory = Self {
+        let relays = relays
+            .iter()
+            .enumerate()
+            .map(|(n, relay)| RelayAddress { name: format!("relay-{}", n + 1).parse().unwrap(), url: relay.url() });
+        let mut directory = Self {
             address: listener.local_addr().unwrap(),
             assignments: Arc::default(),
             ended: Arc::default(),
+            orders: broadcast::Sender::new(16),
+            orders_asked: Arc::default(),
+            created: Arc::default(),
+            removed: Arc::default(),
+            pass: None,
+            has_orders: true,
             relays: Arc::new(relays.collect()),
         };
+        change(&mut directory);
         let router = Router::new()
             .route("/api/time", get(async || Json(ServerTime { now_us: now_us() })))
             .route("/api/streams", post(Self::create))
             .route("/api/streams/{id}/assignment", post(Self::assign))
             .route("/api/streams/{id}", delete(Self::end))
+            .route("/api/streams/{id}/orders", get(Self::orders))
+            .route("/api/streams/{id}/viewers/{viewer}", delete(Self::remove))
             .with_state(directory.clone());
-        drop(tokio::spawn(async move { axum::serve(listener, router).await }));
+        match certificate {
+            None => drop(tokio::spawn(async move { axum::serve(listener, router).await })),
+            Some(certificate) => {
+                let listener = TlsListener(listener, certificate.acceptor.clone());
+                drop(tokio::spawn(async move { axum::serve(listener, router).await }));
+            }
+        }
         directory
     }
 
-    fn assignment(&self, epoch: u32) -> Assignment {
+    pub(crate) fn assignment(&self, epoch: u32) -> Assignment {
         Assignment { relays: self.relays.to_vec(), ticket: format!("ticket {epoch}").into(), epoch }
     }
 
-    async fn create(State(this): State<Self>, Json(body): Json<CreateStream>) -> Json<CreatedStream> {
+    async fn create(State(this): State<Self>, headers: HeaderMap, Json(body): Json<CreateStream>) -> Response {
+        if let Some(pass) = this.pass {
+            let refused = |code: ErrorCode| {
+                let status = StatusCode::from_u16(code.http_status()).unwrap();
+                (status, Json(ApiError { code, message: format!("refused: {code}.") })).into_response()
+            };
+            match bearer(&headers) {
+                None => return refused(ErrorCode::PassRequired),
+                Some(given) if given != pass => return refused(ErrorCode::PassInvalid),
+                Some(_) => {}
+            }
+        }
+        this.created.lock().unwrap().push(body.clone());
         let title = body.title.parse().unwrap();
         let id = StreamId::of(&title, now_us());
-        Json(CreatedStream { id, title, broadcast_key: BroadcastKey::new([7; 32]), assignment: this.assignment(1) })
+        let broadcast_key = BroadcastKey::new([7; 32]);
+        Json(CreatedStream { id, title, broadcast_key, assignment: this.assignment(1) }).into_response()
+    }
+
+    async fn orders(State(this): State<Self>) -> Response {
+        this.orders_asked.fetch_add(1, Ordering::SeqCst);
+        if !this.has_orders {
+            let error = ApiError { code: ErrorCode::StreamNotFound, message: "there is no such stream".to_owned() };
+            return (StatusCode::NOT_FOUND, Json(error)).into_response();
+        }
+        let first = Order::Assignment { assignment: this.assignment(1) };
+        let events = stream::unfold((Some(first), this.orders.subscribe()), async |(first, mut orders)| {
+            let order = match first {
+                Some(first) => first,
+                None => orders.recv().await.ok()??,
+            };
+            Some((Ok::<_, Infallible>(Event::default().json_data(order).unwrap()), (None, orders)))
+        });
+        Sse::new(events).into_response()
+    }
+
+    async fn remove(
+        State(this): State<Self>,
+        Path((_, viewer)): Path<(String, String)>,
+        headers: HeaderMap,
+    ) -> StatusCode {
+        this.removed.lock().unwrap().push((viewer, bearer(&headers).unwrap().to_owned()));
+        StatusCode::NO_CONTENT
     }
 
     async fn assign(State(this): State<Self>) -> Json<Assignment> {
@@ -91,7 +177,11 @@ impl FakeDirectory {
     }
 
     pub(crate) async fn broadcast(&self, source: SourceChoice, sound: SoundChoice) -> Broadcast {
-        let options = BroadcastOptions {
+        Broadcast::start(self.options(source, sound)).await.unwrap()
+    }
+
+    pub(crate) fn options(&self, source: SourceChoice, sound: SoundChoice) -> BroadcastOptions {
+        BroadcastOptions {
             directory: format!("http://{}", self.address).parse().unwrap(),
             title: "A test".to_owned(),
             authorities: Authorities::default(),
@@ -104,27 +194,48 @@ impl FakeDirectory {
             quality: Quality::P720At30,
             bitrate_kbit_s: None,
             ffmpeg: "ffmpeg".into(),
-        };
-        Broadcast::start(options).await.unwrap()
+        }
     }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
 /// Accepts broadcasters one after the other.
 pub(crate) struct FakeRelay {
     listener: TcpListener,
+    certificate: Option<Certificate>,
     pub(crate) address: SocketAddr,
 }
 
 impl FakeRelay {
     pub(crate) async fn start() -> Self {
+        Self::start_as(None).await
+    }
+
+    /// The same, with this certificate where there is one.
+    pub(crate) async fn start_as(certificate: Option<Certificate>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { listener, address }
+        Self { listener, certificate, address }
+    }
+
+    pub(crate) fn url(&self) -> Url {
+        let url = match self.certificate {
+            Some(_) => format!("wss://localhost:{}/ws", self.address.port()),
+            None => format!("ws://{}/ws", self.address),
+        };
+        url.parse().unwrap()
     }
 
     /// The next broadcaster, before it is answered.
     pub(crate) async fn hello(&self) -> Publisher {
         let (stream, _) = timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap();
+        let stream: Box<dyn Io> = match &self.certificate {
+            Some(certificate) => Box::new(certificate.acceptor.accept(stream).await.unwrap()),
+            None => Box::new(stream),
+        };
         let mut socket = accept_async(stream).await.unwrap();
         let hello = loop {
             if let Message::Text(text) = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap() {
@@ -132,7 +243,7 @@ impl FakeRelay {
             }
         };
         let ClientHello::RegisterNewStream { ticket, tracks, .. } = hello else { panic!("{hello:?}") };
-        Publisher { socket, ticket, tracks, confirms: true, chunks: 0, bytes: 0 }
+        Publisher { socket, ticket, tracks, renewed: Vec::new(), confirms: true, chunks: 0, bytes: 0 }
     }
 
     /// The next broadcaster, registered.
@@ -147,9 +258,11 @@ impl FakeRelay {
 
 /// A broadcaster as the relay sees it.
 pub(crate) struct Publisher {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Io>>,
     pub(crate) ticket: Secret,
     pub(crate) tracks: Vec<TrackInfo>,
+    /// Tickets that came later.
+    pub(crate) renewed: Vec<Secret>,
     pub(crate) confirms: bool,
     chunks: u64,
     bytes: u64,
@@ -160,6 +273,8 @@ pub(crate) struct Publisher {
 pub(crate) struct Media {
     pub(crate) header: MediaHeader,
     pub(crate) payload: Bytes,
+    /// Header and payload as they came.
+    pub(crate) message: Bytes,
     pub(crate) arrived_us: u64,
 }
 
@@ -185,12 +300,12 @@ impl Publisher {
                     if self.confirms {
                         self.say(&ToBroadcaster::Received { chunks: self.chunks, bytes: self.bytes }).await;
                     }
-                    return Some(Media { header, payload, arrived_us: now_us() });
+                    return Some(Media { header, payload, message: bytes, arrived_us: now_us() });
                 }
-                Ok(Message::Text(text)) => {
-                    assert_eq!(text.as_str(), r#"{"type":"end_stream"}"#);
-                    return None;
-                }
+                Ok(Message::Text(text)) => match serde_json::from_str(&text).unwrap() {
+                    FromBroadcaster::EndStream {} => return None,
+                    FromBroadcaster::RenewTicket { ticket } => self.renewed.push(ticket),
+                },
                 Ok(_) => {}
                 Err(_) => return None,
             }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod fake;
+mod trust;
 
 use std::{
     path::{Path, PathBuf},
