@@ -33,3 +33,10 @@ it.each([`http://10.0.0.2:5000/view/${ID}`, `/view/${ID}?a=b`, ` ${ID} `, `x.org
 it.each(["", "hello", `${ID}0`, "http://x/view/123"])("does not take %j for a stream", (text) => {
   expect(pastedStream(text)).toBeUndefined();
 });
+
+it("keeps the key of a pasted link, and nothing else behind it", () => {
+  const key = "QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8";
+  expect(pastedStream(` https://live.example/view/${ID}?a=1#k=${key} `)).toBe(`/view/${ID}#k=${key}`);
+  expect(pastedStream(`/view/${ID}#k=${key.slice(1)}`)).toBe(`/view/${ID}`);
+  expect(pastedStream(`/view/${ID}#<img src=x onerror=alert(1)>`)).toBe(`/view/${ID}`);
+});

@@ -1,4 +1,5 @@
 // Which page a path is. Pure.
+import { keyFragment, keyOfFragment } from "./protocol/content_key";
 
 export type Route =
   | { page: "home" }
@@ -21,8 +22,9 @@ export function routeOf(path: string): Route {
   return { page: "not_found" };
 }
 
-/** The path of a stream's page from a link or an id that a person has pasted, or none. */
+/** The path of a stream's page, with the key that opens it, from a link or an id that a person has pasted, or none. */
 export function pastedStream(text: string): string | undefined {
-  const id = /(?:^|\/view\/)([0-9a-f]{32})(?:$|[/?#])/i.exec(text.trim())?.[1];
-  return id && `/view/${id.toLowerCase()}`;
+  const found = /(?:^|\/view\/)([0-9a-f]{32})(?:$|[/?#])/i.exec(text.trim());
+  const fragment = /#.*$/.exec(text.trim())?.[0] ?? "";
+  return found?.[1] && `/view/${found[1].toLowerCase()}${keyFragment(keyOfFragment(fragment))}`;
 }

@@ -3,6 +3,7 @@ import { tick } from "svelte";
 import { type Route, routeOf } from "./route";
 
 let path = $state(location.pathname);
+let fragment = $state(location.hash);
 
 export const router = {
   get route(): Route {
@@ -11,11 +12,15 @@ export const router = {
   get path(): string {
     return path;
   },
+  /** What stands after the path, with its `#`; empty for nothing. No server ever sees it. */
+  get fragment(): string {
+    return fragment;
+  },
 };
 
 /** Goes to a page of ours. */
 export async function goTo(target: string): Promise<void> {
-  if (target !== location.pathname) history.pushState(null, "", target);
+  if (target !== location.pathname + location.hash) history.pushState(null, "", target);
   await show();
 }
 
@@ -28,12 +33,15 @@ export function startRouter(): void {
     if (!plain || event.defaultPrevented || !link || link.target || link.origin !== location.origin) return;
     if (link.hash && link.pathname === location.pathname) return;
     event.preventDefault();
-    void goTo(link.pathname);
+    void goTo(link.pathname + link.hash);
   });
 }
 
 async function show(): Promise<void> {
+  const onlyFragment = path === location.pathname && fragment !== location.hash;
   path = location.pathname;
+  fragment = location.hash;
+  if (onlyFragment) return;
   await tick();
   scrollTo(0, 0);
   // Who can't see the page change hears the new page's heading.

@@ -17,6 +17,11 @@ export async function appHost(): Promise<Host> {
     watchLink: (id) => `${base}/view/${id}`,
     copy: (text) => navigator.clipboard.writeText(text),
     broadcaster: appBroadcaster(),
+    pass: {
+      known: async () => (await call<Settings>("settings")).has_pass,
+      keep: (pass) => call("set_pass", { pass }),
+      text: () => "",
+    },
     settings: {
       directory: async () => (await call<Settings>("settings")).directory.replace(/\/$/, ""),
       setDirectory: async (address) => {

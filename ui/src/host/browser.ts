@@ -16,7 +16,28 @@ export function browserHost(): Host {
     openTransport: openWebSocket,
     watchLink: (id) => `${location.origin}/view/${id}`,
     copy: copyText,
+    pass: { known: async () => recallPass() !== "", keep: async (pass) => rememberPass(pass), text: recallPass },
   };
+}
+
+/** Where this browser keeps the pass. Pages of other servers can't read it. */
+const PASS_NAME = "dead-streaming.pass";
+
+function recallPass(): string {
+  try {
+    return localStorage.getItem(PASS_NAME) ?? "";
+  } catch {
+    // Storage is closed to this page: the person types it again.
+    return "";
+  }
+}
+
+function rememberPass(pass: string): void {
+  try {
+    localStorage.setItem(PASS_NAME, pass);
+  } catch {
+    // As above.
+  }
 }
 
 function openEventSource(url: string): EventSourceLike {

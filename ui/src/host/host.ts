@@ -16,13 +16,28 @@ export interface Host {
   copy(text: string): Promise<void>;
   /** The desktop app's own broadcaster; pages in a browser have the one in `publish/`. */
   broadcaster?: AppBroadcaster;
+  pass: PassMemory;
   settings?: AppSettings;
+}
+
+/** Keeps what lets this person go live at a directory that asks for a pass. */
+export interface PassMemory {
+  /** Whether there is one for this directory. */
+  known(): Promise<boolean>;
+  /** Keeps another; rejects with a sentence when it can't be one. */
+  keep(pass: string): Promise<void>;
+  /** The one that is kept, for a page that goes live itself; empty for none. The app's process adds its own. */
+  text(): string;
 }
 
 /** What a person has chosen in the app before going live. */
 export interface AppBroadcastOptions {
   title: string;
   visibility: Visibility;
+  /** What viewers must know, where the visibility is `password`. */
+  password: string | null;
+  /** End to end. */
+  encrypt: boolean;
   source: SourceChoice;
   sound: SoundChoice;
   quality: AppQuality;

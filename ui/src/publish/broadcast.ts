@@ -3,12 +3,16 @@
 import type { Directory } from "../directory/directory";
 import type { Broadcast, BroadcastStatus } from "../host/broadcast";
 import type { CreatedStream } from "../protocol/generated/CreatedStream";
+import type { Order } from "../protocol/generated/Order";
 import type { TrackInfo } from "../protocol/generated/TrackInfo";
-import { encodeMediaMessage } from "../protocol/media_message";
+import type { Visibility } from "../protocol/generated/Visibility";
+import { Sealer, StreamKey } from "../protocol/seal";
+import { sentence } from "../words/sentence";
 import type { Captured } from "./capture";
 import type { Quality } from "./codec";
 import { chunk, initSegment, SOUND_TIMESCALE } from "./fmp4";
 import { metronome } from "./metronome";
+import { followOrders } from "./orders";
 import { type EncodedPicture, Picture } from "./picture";
 import { Rate } from "./rate";
 import { type Place, Segments } from "./segments";
@@ -16,6 +20,7 @@ import { sentenceOf } from "./sentence";
 import { Sound } from "./sound";
 import { PACKET_MS } from "./sound_anchor";
 import { Uplink } from "./uplink";
+import { Wrapping } from "./wrapping";
 
 const VIDEO_TRACK = 1;
 const SOUND_TRACK = 2;
@@ -32,19 +37,25 @@ export interface BrowserBroadcastOptions {
   created: CreatedStream;
   captured: Captured;
   quality: Quality;
+  visibility: Visibility;
+  /** Makes the stream end-to-end encrypted: the key that stands in the link. */
+  contentKey: string | null;
 }
 
 export class BrowserBroadcast implements Broadcast {
   readonly id: string;
   readonly title: string;
   readonly notices: string[];
+  readonly visibility: Visibility;
   #options: BrowserBroadcastOptions;
   #originMs = performance.now();
   #over = new AbortController();
   #picture: Picture;
   #sound: Sound | undefined;
   #uplink: Uplink | undefined;
+  #wrapping: Wrapping;
   #segments = new Segments();
+  #initAtUs = 0;
   #sequences = new Map<number, number>();
   #listeners = new Set<(status: BroadcastStatus) => void>();
   #bytes = new Rate();
@@ -57,10 +68,13 @@ export class BrowserBroadcast implements Broadcast {
 
   constructor(options: BrowserBroadcastOptions) {
     this.#options = options;
-    const { created, captured, quality } = options;
+    const { created, captured, quality, contentKey } = options;
     this.id = created.id;
     this.title = created.title;
     this.notices = captured.notices;
+    this.visibility = options.visibility;
+    const sealer = contentKey === null ? null : new Sealer(new StreamKey(contentKey, created.id));
+    this.#wrapping = new Wrapping(sealer, (sentence) => this.#end(sentence));
     const signal = this.#over.signal;
     const shared = { originMs: this.#originMs, signal };
     this.#picture = new Picture({
@@ -94,8 +108,10 @@ export class BrowserBroadcast implements Broadcast {
       failed: this.#failure !== undefined,
       stream: this.id,
       watch_link: this.#options.watchLink,
+      sealed: this.#options.contentKey !== null,
       started_at_ms: this.#startedAtMs,
       viewers: this.#uplink?.viewers ?? 0,
+      audience: this.#uplink?.audience ?? [],
       bitrate_kbit_s: Math.round((this.#bytes.perSecond(now) * 8) / 1000),
       frame_rate: this.#frames.perSecond(now),
       width: config?.width ?? 0,
@@ -119,9 +135,15 @@ export class BrowserBroadcast implements Broadcast {
     return this.#deleted ?? Promise.resolve();
   }
 
+  removeViewer(viewer: string): Promise<void> {
+    const { directory, created } = this.#options;
+    return directory.removeViewer(created.id, created.broadcast_key, viewer);
+  }
+
   #connect(): void {
     const { directory, created } = this.#options;
-    if (this.#over.signal.aborted) return;
+    const { signal } = this.#over;
+    if (signal.aborted) return;
     this.#uplink = new Uplink({
       assignment: created.assignment,
       reassign: (failed) => directory.assignment(created.id, created.broadcast_key, failed),
@@ -132,10 +154,20 @@ export class BrowserBroadcast implements Broadcast {
       onChange: () => this.#tell(),
       onEnd: (reason) => this.#end(reason),
     });
+    void followOrders({
+      listen: (onOrder) => directory.orders(created.id, created.broadcast_key, onOrder, signal),
+      onOrder: (order) => this.#obey(order),
+      signal,
+    });
     if (this.#sound) {
       const track = { kind: "sound", track: SOUND_TRACK, channels: SOUND_CHANNELS, preSkip: OPUS_PRE_SKIP } as const;
       this.#sendInit(SOUND_TRACK, initSegment(track));
     }
+  }
+
+  #obey(order: Order): void {
+    if (order.type === "assignment") this.#uplink?.ordered(order.assignment);
+    if (order.type === "end") this.#end(sentence(order.message));
   }
 
   #tracks(): TrackInfo[] {
@@ -156,9 +188,12 @@ export class BrowserBroadcast implements Broadcast {
     return [video, { ...none, ...sound, kind: "sound" }];
   }
 
-  #sendInit(track: number, payload: Uint8Array): void {
-    const header = { kind: "init", key: false, sealed: false, track, segment: 0, chunk: 0 } as const;
-    this.#uplink?.sendInit(track, encodeMediaMessage({ ...header, capturedAtUs: this.#capturedAtUs(0) }, payload));
+  #sendInit(track: number, payload: Uint8Array<ArrayBuffer>): void {
+    // Viewers tell a newer init segment from an older one by its time.
+    this.#initAtUs = Math.max(this.#initAtUs + 1, this.#capturedAtUs(performance.now() - this.#originMs));
+    const place = { segment: 0, chunk: 0, capturedAtUs: this.#initAtUs };
+    const header = { kind: "init", key: false, sealed: false, track, ...place } as const;
+    this.#wrapping.wrap(header, payload, (message) => this.#uplink?.sendInit(track, message));
   }
 
   #sendPicture({ timeUs, key, data }: EncodedPicture): void {
@@ -189,7 +224,7 @@ export class BrowserBroadcast implements Broadcast {
     this.#sequences.set(track, sequence);
     const payload = chunk({ track, sequence, ...sample });
     const header = { kind: "chunk", sealed: false, track, ...place, capturedAtUs: this.#capturedAtUs(timeMs) } as const;
-    this.#uplink.sendChunk({ track, key: place.key }, encodeMediaMessage(header, payload));
+    this.#wrapping.wrap(header, payload, (message) => this.#uplink?.sendChunk({ track, key: place.key }, message));
   }
 
   /** The directory's time at `timeMs` of the session, in microseconds. */

@@ -31,6 +31,7 @@ const ASK_AGAIN: ReadonlySet<ErrorCode> = new Set([
   "stale_epoch",
   "publisher_present",
   "shutting_down",
+  "relay_revoked",
 ]);
 
 export class RelayChoice {
@@ -42,6 +43,10 @@ export class RelayChoice {
 
   constructor(assignment: Assignment) {
     this.#assignment = assignment;
+  }
+
+  get assignment(): Assignment {
+    return this.#assignment;
   }
 
   next(): Next {
@@ -75,10 +80,26 @@ export class RelayChoice {
     else if (!outcome.worked) this.#next += 1;
   }
 
-  /** The directory, or a relay that is about to leave, has named new relays. */
+  /** The directory, or a relay that is about to leave, has named new relays. Old words that come late change nothing. */
   assigned(assignment: Assignment): void {
+    if (assignment.epoch < this.#assignment.epoch) return;
     this.#assignment = assignment;
     this.#next = 0;
+  }
+
+  /** The directory says where the stream belongs. `renewed`: where it is, with a new ticket; `moved`: elsewhere. */
+  ordered(assignment: Assignment): "renewed" | "moved" | "old" {
+    const known = this.#assignment;
+    if (assignment.epoch < known.epoch) return "old";
+    if (assignment.epoch > known.epoch) {
+      this.assigned(assignment);
+      this.#failures = 0;
+      return "moved";
+    }
+    const at = assignment.relays.findIndex(({ name }) => name === known.relays[this.#next]?.name);
+    this.#assignment = assignment;
+    if (at >= 0) this.#next = at;
+    return "renewed";
   }
 
   /** Media has arrived over the connection. */

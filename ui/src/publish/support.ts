@@ -10,12 +10,19 @@ export interface Lack {
 
 const USE_CHROMIUM = "Use Chrome, Edge or another Chromium browser on a computer, or the desktop app.";
 
+/** Where the same page would be over https. */
+function httpsAddress(): string {
+  return globalThis.location === undefined ? "" : ` (perhaps https://${location.hostname})`;
+}
+
 /** What is missing here, or nothing when this page can broadcast. */
 export async function broadcastLack(): Promise<Lack | undefined> {
   if (!globalThis.isSecureContext) {
     return {
-      what: "This page was opened over plain http, and browsers only share a screen over https or on localhost.",
-      instead: "You can watch here. To go live, open the https address of this server, or use the desktop app.",
+      what:
+        "This page was opened over plain http. On such a page everybody between you and the server could change what it does, so " +
+        "browsers let it play streams, but share no screen and open no encrypted stream. Only https, or a server on this very computer, will do.",
+      instead: `You can watch here. To go live, use the desktop app, or open the https address of this server${httpsAddress()}. Whoever runs it can turn https on.`,
     };
   }
   if (!navigator.mediaDevices || !("getDisplayMedia" in navigator.mediaDevices)) {

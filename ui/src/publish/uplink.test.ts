@@ -36,6 +36,9 @@ class Socket {
     this.open();
     this.say({ type: "stream_registered", stream: "s", relay: this.url });
   }
+  get said(): { type: string; ticket?: string }[] {
+    return this.sent.flatMap((data) => (typeof data === "string" ? [JSON.parse(data)] : []));
+  }
   get media(): number[] {
     return this.sent.flatMap((data) => (typeof data === "string" ? [] : [data[0] ?? -1]));
   }
@@ -45,6 +48,11 @@ const assignment = (...names: string[]): Assignment => ({
   relays: names.map((name) => ({ name, url: name })),
   ticket: "t",
   epoch: 1,
+});
+const fromEpoch = (epoch: number, ticket: string, ...names: string[]): Assignment => ({
+  ...assignment(...names),
+  ticket,
+  epoch,
 });
 const bytes = (value: number) => Uint8Array.of(value);
 const KEY = { track: 1, key: true };
@@ -177,6 +185,65 @@ describe("uplink", () => {
     newest().open();
     expect([newest().url, JSON.parse(String(newest().sent[0])).ticket]).toEqual(["d", "new"]);
     up.end();
+  });
+
+  it("tells the relay a renewed ticket over the open socket", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.ordered(fromEpoch(1, "renewed", "a", "b"));
+    up.ordered(fromEpoch(1, "renewed", "a", "b"));
+    expect(newest().said.slice(1)).toEqual([{ type: "renew_ticket", ticket: "renewed" }]);
+    expect(sockets.length).toBe(1);
+  });
+
+  it("comes back with the renewed ticket, and tells one that came while it connected", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().open();
+    up.ordered(fromEpoch(1, "second", "a", "b"));
+    newest().say({ type: "stream_registered", stream: "s", relay: "a" });
+    expect(newest().said.at(-1)).toEqual({ type: "renew_ticket", ticket: "second" });
+    newest().say({ type: "received", chunks: 1, bytes: 1 });
+    newest().close();
+    await pass(400);
+    newest().open();
+    expect(newest().said[0]?.ticket).toBe("second");
+  });
+
+  it("goes elsewhere at once when the directory orders it, and ignores orders of the past", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.ordered(fromEpoch(2, "two", "d"));
+    await pass(0);
+    newest().takeOver();
+    expect([newest().url, newest().said[0]?.ticket]).toEqual(["d", "two"]);
+    up.ordered(fromEpoch(1, "late", "a"));
+    await pass(100);
+    expect([sockets.length, newest().said.length]).toEqual([2, 1]);
+    expect(sockets[0]?.readyState).toBe(3);
+  });
+
+  it("does not try a relay again that the directory has moved it away from meanwhile", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    newest().say({ type: "received", chunks: 1, bytes: 1 });
+    newest().close();
+    up.ordered(fromEpoch(2, "two", "d"));
+    await pass(400);
+    expect(sockets.map((socket) => socket.url)).toEqual(["a", "d"]);
+  });
+
+  it("knows who watches, and nobody without a connection", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    newest().say({ type: "audience", viewers: [{ viewer: "00abcdef01234567", since_ms: 5 }] });
+    expect(up.audience).toEqual([{ viewer: "00abcdef01234567", since_ms: 5 }]);
+    newest().close();
+    expect(up.audience).toEqual([]);
   });
 
   it("leaves chunks out while the relay confirms nothing, and asks for a key frame when it has caught up", async () => {

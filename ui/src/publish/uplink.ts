@@ -2,6 +2,7 @@
 // breaks. What to do next is decided in relay_choice, what is sent in send_gate.
 import { ApiFailure } from "../protocol/api_failure";
 import type { Assignment } from "../protocol/generated/Assignment";
+import type { AudienceMember } from "../protocol/generated/AudienceMember";
 import {
   type ClientHello,
   type ErrorCode,
@@ -11,6 +12,7 @@ import {
   type ToBroadcaster,
   type TrackInfo,
 } from "../protocol/messages";
+import { ticketFacts } from "../protocol/ticket";
 import { InFlight } from "./in_flight";
 import { LiveWatch } from "./live_state";
 import { RelayChoice } from "./relay_choice";
@@ -43,6 +45,8 @@ export interface UplinkOptions {
 export class Uplink {
   readonly live = new LiveWatch();
   viewers = 0;
+  /** Who watches at the relay, newest first. */
+  audience: AudienceMember[] = [];
   relay: string | null = null;
   /** Bytes that relays have confirmed, over all connections. */
   bytesReceived = 0;
@@ -57,6 +61,10 @@ export class Uplink {
   #registered = false;
   /** Chunks have arrived over this connection. */
   #worked = false;
+  /** The ticket that the relay knows. */
+  #ticketSaid = "";
+  /** Ends the connection, to go on elsewhere. */
+  #leave: () => void = () => {};
   #ended = new AbortController();
 
   constructor(options: UplinkOptions) {
@@ -99,6 +107,14 @@ export class Uplink {
     this.#inFlight.sent(this.#options.now());
   }
 
+  /** The directory says where the stream belongs: where it is, with a new ticket, or elsewhere. */
+  ordered(assignment: Assignment): void {
+    if (this.#ended.signal.aborted) return;
+    const outcome = this.#choice.ordered(assignment);
+    if (outcome === "moved") this.#leave();
+    if (outcome === "renewed") this.#renew();
+  }
+
   /** Time passes; several times a second. */
   tick(): void {
     const socket = this.#socket;
@@ -131,7 +147,7 @@ export class Uplink {
     const { signal } = this.#ended;
     this.live.connecting();
     while (!signal.aborted) {
-      const next = this.#choice.next();
+      let next = this.#choice.next();
       if (next.do === "end") {
         this.end();
         this.#options.onEnd(next.reason);
@@ -139,6 +155,9 @@ export class Uplink {
       }
       await wait(this.#choice.waitMs(Math.random()), signal);
       if (signal.aborted) return;
+      // The directory may have spoken meanwhile.
+      next = this.#choice.next();
+      if (next.do === "end") continue;
       if (next.do === "ask") await this.#ask(next.failed);
       else await this.#connect(next.relay.url, next.ticket);
       this.live.disconnected();
@@ -158,7 +177,7 @@ export class Uplink {
   #connect(url: string, ticket: string): Promise<void> {
     return new Promise((resolve) => {
       let code: ErrorCode | undefined;
-      let moved: Assignment | undefined;
+      let moved = false;
       let over = false;
       let socket: WebSocket;
       const finish = () => {
@@ -172,10 +191,16 @@ export class Uplink {
         this.#worked = false;
         this.relay = null;
         this.viewers = 0;
-        if (moved) this.#choice.assigned(moved);
-        else this.#choice.closed(code ? { worked, code } : { worked });
+        this.audience = [];
+        this.#leave = () => {};
+        if (!moved) this.#choice.closed(code ? { worked, code } : { worked });
         resolve();
       };
+      this.#leave = () => {
+        moved = true;
+        finish();
+      };
+      this.#ticketSaid = ticket;
       const late = setTimeout(() => {
         if (!this.#registered) finish();
       }, REGISTER_MS_MAX);
@@ -198,8 +223,8 @@ export class Uplink {
         const { message } = parsed;
         if (message.type === "error") code = message.code;
         else if (message.type === "move") {
-          moved = { ticket: message.ticket, relays: message.relays, epoch: 0 };
-          finish();
+          this.#choice.assigned(this.#elsewhere(message));
+          this.#leave();
         } else this.#obey(message);
         this.#options.onChange();
       };
@@ -207,6 +232,20 @@ export class Uplink {
       socket.onerror = finish;
       this.#ended.signal.addEventListener("abort", finish, { once: true });
     });
+  }
+
+  /** Where a relay that leaves sends this stream. */
+  #elsewhere({ ticket, relays }: { ticket: string; relays: Assignment["relays"] }): Assignment {
+    return { ticket, relays, epoch: ticketFacts(ticket).epoch ?? this.#choice.assignment.epoch };
+  }
+
+  /** Tells the relay the newest ticket, if it does not know it. */
+  #renew(): void {
+    const { ticket } = this.#choice.assignment;
+    if (!this.#registered || ticket === this.#ticketSaid || this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#ticketSaid = ticket;
+    const message: FromBroadcaster = { type: "renew_ticket", ticket };
+    this.#socket.send(JSON.stringify(message));
   }
 
   #obey(message: Exclude<ToBroadcaster, { type: "error" | "move" }>): void {
@@ -221,6 +260,7 @@ export class Uplink {
         this.#bytesOfConnection = 0;
         this.#inFlight.reset();
         this.live.registered(now);
+        this.#renew();
         this.#options.onKeyFrameWanted();
         break;
       case "received":
@@ -235,6 +275,9 @@ export class Uplink {
         break;
       case "viewers":
         this.viewers = message.count;
+        break;
+      case "audience":
+        this.audience = message.viewers;
         break;
       case "key_frame_wanted":
         this.#options.onKeyFrameWanted();

@@ -2,6 +2,7 @@
 // the app's process.
 import type { OpenTransport } from "../../player/transport/transport";
 import { openWebSocket } from "../../player/transport/websocket";
+import { isLoopback } from "../../secure_address";
 import { openCarried } from "./carried";
 
 /** Set in `localStorage` (to anything), it makes every connection go through the app's process. */
@@ -11,10 +12,6 @@ export const CARRY_ALWAYS_KEY = "dead-streaming.carry-always";
 export function needsCarrying(url: string): boolean {
   const address = URL.canParse(url) ? new URL(url) : undefined;
   return address?.protocol === "ws:" && !isLoopback(address.hostname);
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127(\.\d+){3}$/.test(host);
 }
 
 export const openNearest: OpenTransport = (url, signal) => {

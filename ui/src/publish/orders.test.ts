@@ -1,0 +1,62 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { ApiFailure } from "../protocol/api_failure";
+import type { Order } from "../protocol/generated/Order";
+import { followOrders } from "./orders";
+
+const END: Order = { type: "end", message: "over" };
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function follow(listen: (onOrder: (order: Order) => void, attempt: number) => Promise<void>) {
+  const life = new AbortController();
+  const orders: Order[] = [];
+  const startedAt: number[] = [];
+  const done = followOrders({
+    listen: (onOrder) => {
+      startedAt.push(Date.now());
+      return listen(onOrder, startedAt.length);
+    },
+    onOrder: (order) => orders.push(order),
+    signal: life.signal,
+    random: () => 0.5,
+  });
+  const waits = () => startedAt.slice(1).map((at, i) => at - (startedAt[i] ?? 0));
+  return { life, orders, waits, startedAt, done };
+}
+
+it("comes back less and less often while the directory is away, and at once when it was heard", async () => {
+  const { life, waits, orders } = follow(async (onOrder, attempt) => {
+    if (attempt === 8) onOrder(END);
+    throw new ApiFailure("unreachable", "away");
+  });
+  await vi.advanceTimersByTimeAsync(25_000);
+  expect(waits()).toEqual([250, 500, 1000, 2000, 4000, 5000, 5000, 250, 500, 1000, 2000]);
+  expect(orders).toEqual([END]);
+  life.abort();
+});
+
+it("comes back when the directory ends the answer", async () => {
+  const { life, startedAt } = follow(async (onOrder) => onOrder(END));
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(startedAt.length).toBe(5);
+  life.abort();
+});
+
+it.each(["unauthorized", "stream_not_found"] as const)("ends when the directory answers %s", async (code) => {
+  const { done, startedAt } = follow(async () => {
+    throw new ApiFailure(code, "no");
+  });
+  await done;
+  expect(startedAt.length).toBe(1);
+});
+
+it("ends with the broadcast", async () => {
+  const { life, done } = follow(async () => {
+    throw new ApiFailure("unreachable", "away");
+  });
+  await vi.advanceTimersByTimeAsync(0);
+  life.abort();
+  await done;
+  expect(vi.getTimerCount()).toBe(0);
+});
