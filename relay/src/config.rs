@@ -16,6 +16,9 @@ use crate::stream::{streams::Capacity, window::INIT_BYTES_MAX};
 /// Smallest window: the largest message and all init segments fit, with room for what comes around them.
 const WINDOW_BYTES_MIN: usize = MESSAGE_BYTES_MAX + TRACKS_MAX * INIT_BYTES_MAX + 1024 * 1024;
 
+/// How often a relay that an operator of the directory has shut out asks whether that still holds.
+const REVOKED_PAUSE: Duration = Duration::from_secs(30);
+
 /// Longest grace: a process that takes longer to end is in the way of whoever restarts it.
 const GRACE_SECONDS_MAX: u64 = 600;
 
@@ -123,6 +126,8 @@ pub struct Config {
     pub ca: Option<PathBuf>,
     /// How the public reaches the relay.
     pub door: DoorFlags,
+    /// How often a relay that was shut out asks whether that still holds.
+    pub revoked_pause: Duration,
     /// The time of day.
     pub clock: Clock,
 }
@@ -180,6 +185,7 @@ impl TryFrom<Flags> for Config {
             first_message_time_max: FIRST_MESSAGE_TIME_MAX,
             ca: flags.ca.filter(|file| !file.as_os_str().is_empty()),
             door: flags.door,
+            revoked_pause: REVOKED_PAUSE,
             clock: Clock::system(),
         })
     }

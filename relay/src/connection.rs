@@ -14,7 +14,7 @@ use protocol::{
     ticket::Action,
 };
 use serde::Serialize;
-use service::Clock;
+use service::{Clock, client_address::Network};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, info};
@@ -58,6 +58,13 @@ pub struct House {
     pub first_message_time_max: Duration,
     /// Cancelled when the relay is to stop.
     pub stopping: CancellationToken,
+}
+
+impl House {
+    /// How connections end when the era does.
+    pub(crate) fn end_of_era(&self) -> End {
+        if self.stopping.is_cancelled() { End::Stopping } else { End::Revoked }
+    }
 }
 
 /// How a connection ended.
@@ -123,6 +130,7 @@ impl From<ReceiveError> for End {
 #[derive(Debug)]
 pub struct Incoming {
     socket: Socket,
+    from: Network,
     house: Arc<House>,
 }
 
@@ -135,8 +143,8 @@ enum Admitted {
 impl Incoming {
     /// A connection whose handshake is done.
     #[must_use]
-    pub const fn new(socket: Socket, house: Arc<House>) -> Self {
-        Self { socket, house }
+    pub const fn new(socket: Socket, from: Network, house: Arc<House>) -> Self {
+        Self { socket, from, house }
     }
 
     /// Serves the connection until it ends.
@@ -250,8 +258,11 @@ impl Incoming {
             let message = format!("a challenge has 1 to {CHALLENGE_BYTES_MAX} bytes, not {}", challenge.len());
             return Err(End::Error(ErrorCode::InvalidRequest, message));
         }
-        if !self.house.attempts.may_identify() {
-            return Err(End::error(ErrorCode::TooManyRequests, "too many ask who answers here; try again in a moment"));
+        if !self.house.attempts.may_ask_identity(self.from) {
+            return Err(End::error(
+                ErrorCode::TooManyRequests,
+                "you ask too often who answers here; try again in a moment",
+            ));
         }
         let identity = Identity { relay: self.house.name.clone(), url: self.house.url.clone(), challenge };
         let identity = self.house.key.sign(&identity);

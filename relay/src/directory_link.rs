@@ -36,9 +36,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause between registrations: how long a directory that is back may wait for its relays.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
 
-/// How often a relay that an operator has shut out asks whether that still holds.
-const REVOKED_PAUSE: Duration = Duration::from_secs(30);
-
 /// Streams that start or end together are reported together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
@@ -53,9 +50,7 @@ const ASSERTION_HEADER: &str = "relay-assertion";
 #[derive(Debug)]
 pub struct DirectoryLink {
     client: Client,
-    directory: Url,
-    /// What the relay joins with while it has no membership, best first.
-    credentials: Vec<Secret>,
+    terms: Terms,
     joining: RegisterServer,
     data_dir: DataDir,
     house: Arc<House>,
@@ -104,26 +99,32 @@ pub fn client(ca: Option<&Path>) -> anyhow::Result<Client> {
     Ok(client.tls_backend_preconfigured(service::tls::client_config(ca)?.as_ref().clone()).build()?)
 }
 
+/// What an operator has set for the link.
+#[derive(Debug)]
+pub struct Terms {
+    /// The directory's base address.
+    pub directory: Url,
+    /// What the relay joins with while it has no membership, best first.
+    pub credentials: Vec<Secret>,
+    /// How much the relay carries.
+    pub capacity: Capacity,
+    /// How often it asks when it was shut out.
+    pub revoked_pause: Duration,
+}
+
 impl DirectoryLink {
-    /// A link of the relay in `house` to the directory at `directory`.
+    /// A link of the relay in `house` to its directory.
     #[must_use]
-    pub fn new(
-        client: Client,
-        directory: Url,
-        credentials: Vec<Secret>,
-        capacity: Capacity,
-        data_dir: DataDir,
-        house: Arc<House>,
-    ) -> Self {
+    pub fn new(client: Client, terms: Terms, data_dir: DataDir, house: Arc<House>) -> Self {
         let joining = RegisterServer {
             name: house.name.clone(),
             url: house.url.clone(),
-            streams_max: capacity.streams_max,
-            viewers_max: capacity.viewers_max,
+            streams_max: terms.capacity.streams_max,
+            viewers_max: terms.capacity.viewers_max,
             public_key: house.key.public_key(),
             protocol: PROTOCOL_VERSION,
         };
-        Self { client, directory, credentials, joining, data_dir, house, said_at_ms: AtomicU64::new(0) }
+        Self { client, terms, joining, data_dir, house, said_at_ms: AtomicU64::new(0) }
     }
 
     /// Keeps the link until `stopping`.
@@ -148,7 +149,7 @@ impl DirectoryLink {
         let mut told = String::new();
         loop {
             if self.house.standing.is_revoked() {
-                sleep(REVOKED_PAUSE).await;
+                sleep(self.terms.revoked_pause).await;
             }
             match self.register(refused).await {
                 Ok(registered) => {
@@ -176,7 +177,7 @@ impl DirectoryLink {
     /// Registers with the kept membership, or, when that was refused, with the next of the other credentials.
     async fn register(&self, refused: usize) -> Result<RegisteredServer, CallError> {
         let membership = self.data_dir.membership();
-        let credentials: Vec<_> = membership.iter().chain(&self.credentials).collect();
+        let credentials: Vec<_> = membership.iter().chain(&self.terms.credentials).collect();
         let credential = *credentials.get(refused % credentials.len().max(1)).ok_or(CallError::NoCredentials)?;
         let call = self.client.post(self.at("register_server")).bearer_auth(credential.expose());
         let call = self.signed(call, "POST /register_server", &self.joining)?;
@@ -290,7 +291,7 @@ impl DirectoryLink {
     }
 
     fn at(&self, path: &str) -> String {
-        format!("{}/{path}", self.directory.as_str().trim_end_matches('/'))
+        format!("{}/{path}", self.terms.directory.as_str().trim_end_matches('/'))
     }
 }
 

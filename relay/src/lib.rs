@@ -24,7 +24,7 @@ use anyhow::{Context as _, Result, ensure};
 pub use config::{Config, Flags};
 use connection::House;
 use data_dir::DataDir;
-use directory_link::DirectoryLink;
+use directory_link::{DirectoryLink, Terms};
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use protocol::signing::SigningKey;
@@ -107,7 +107,7 @@ impl Relay {
             url,
             key,
             ticket_key: RwLock::new(data_dir.ticket_key()),
-            standing: Standing::new(config.clock.now_s()),
+            standing: Standing::new(config.clock.now_s(), life.stopping()),
             streams: Streams::new(config.capacity, Arc::clone(&metrics)),
             clock: config.clock,
             metrics,
@@ -119,14 +119,13 @@ impl Relay {
         let (streams_max, viewers_max) = (config.capacity.streams_max, config.capacity.viewers_max);
         let client =
             directory_link::client(config.ca.as_deref()).context("the link to the directory can't be set up")?;
-        let link = DirectoryLink::new(
-            client,
-            config.directory,
-            config.credentials,
-            config.capacity,
-            data_dir,
-            Arc::clone(&house),
-        );
+        let terms = Terms {
+            directory: config.directory,
+            credentials: config.credentials,
+            capacity: config.capacity,
+            revoked_pause: config.revoked_pause,
+        };
+        let link = DirectoryLink::new(client, terms, data_dir, Arc::clone(&house));
         life.spawn(link.run(life.stopping()));
         life.spawn(tick(Arc::clone(&house)));
         internal_listener::serve(internal, registry, readiness(&house, &door), &life);

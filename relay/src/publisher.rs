@@ -66,11 +66,10 @@ impl Publishing {
     pub async fn serve(mut self) {
         info!("a broadcaster came");
         let begun = Instant::now();
-        let house = Arc::clone(&self.house);
+        let era = self.house.standing.era();
         let end = tokio::select! {
             biased;
-            () = house.stopping.cancelled() => End::Stopping,
-            () = house.standing.revoked() => End::Revoked,
+            () = era.cancelled() => self.house.end_of_era(),
             Err(end) = self.run() => end,
         };
         let stream = self.seat.stream();

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 mod reach;
 
@@ -13,21 +13,24 @@ pub use reach::Reach;
 #[derive(Debug)]
 pub struct Standing {
     found: Mutex<Found>,
-    revoked: watch::Sender<bool>,
+    stopping: CancellationToken,
 }
 
 #[derive(Debug)]
 struct Found {
     reach: Reach,
     problem: Option<String>,
+    revoked: bool,
+    /// The time in which connections are served; it ends with the relay, and when an operator shuts the relay out.
+    era: CancellationToken,
 }
 
 impl Standing {
-    /// That of a relay that starts at `now_s` and has reached no directory yet.
+    /// That of a relay that starts at `now_s`, has reached no directory yet, and lives until `stopping`.
     #[must_use]
-    pub fn new(now_s: u64) -> Self {
-        let found = Found { reach: Reach::new(now_s), problem: None };
-        Self { found: Mutex::new(found), revoked: watch::Sender::new(false) }
+    pub fn new(now_s: u64, stopping: CancellationToken) -> Self {
+        let era = stopping.child_token();
+        Self { found: Mutex::new(Found { reach: Reach::new(now_s), problem: None, revoked: false, era }), stopping }
     }
 
     /// The directory has answered at `now_s`.
@@ -56,19 +59,28 @@ impl Standing {
 
     /// An operator has shut this relay out, or let it in again; whether that is news.
     pub fn set_revoked(&self, revoked: bool) -> bool {
-        self.revoked.send_replace(revoked) != revoked
+        let mut found = self.found();
+        if std::mem::replace(&mut found.revoked, revoked) == revoked {
+            return false;
+        }
+        if revoked {
+            found.era.cancel();
+        } else {
+            found.era = self.stopping.child_token();
+        }
+        true
     }
 
     /// Whether an operator has shut this relay out.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
-        *self.revoked.borrow()
+        self.found().revoked
     }
 
-    /// Waits until an operator has shut this relay out.
-    pub async fn revoked(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.revoked.subscribe().wait_for(|revoked| *revoked).await;
+    /// Cancelled when those who come now have to go: the relay stops, or an operator has shut it out.
+    #[must_use]
+    pub fn era(&self) -> CancellationToken {
+        self.found().era.clone()
     }
 
     /// Whether the directory gives this relay work, as far as it has said; if not, why, in words for an operator.

@@ -14,6 +14,9 @@ pub const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 /// farewell away when a socket is closed with unread bytes.
 pub const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// Bytes that are read of a peer during the farewell: more than the kernel holds for it. Whoever still sends does not listen.
+pub const FAREWELL_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// A message from the peer.
 #[derive(Debug)]
 pub enum Message {

@@ -42,11 +42,10 @@ impl Viewing {
     pub async fn serve(mut self) {
         debug!("a viewer came");
         let begun = Instant::now();
-        let house = Arc::clone(&self.house);
+        let era = self.house.standing.era();
         let end = tokio::select! {
             biased;
-            () = house.stopping.cancelled() => End::Stopping,
-            () = house.standing.revoked() => End::Revoked,
+            () = era.cancelled() => self.house.end_of_era(),
             Err(end) = self.run() => end,
         };
         // The seat is free before the farewell, which may take a while.

@@ -1,7 +1,8 @@
-//! How often one ticket is let in, and how often this relay says who it is.
+//! How often one ticket is let in, and how often one network is told who this relay is.
 
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use protocol::{StreamId, ViewerId, ticket::Grant};
+use service::client_address::Network;
 
 use super::some;
 
@@ -9,13 +10,14 @@ use super::some;
 /// in a row, and not every second for long.
 const TICKET: Quota = Quota::per_second(some(1)).allow_burst(some(20));
 
-/// Most tickets whose use is counted at a time: some thousand times what directories give to one address. Whoever comes while so
-/// many are counted is not; how many connections there are is bounded elsewhere.
-const TICKETS_MAX: usize = 65_536;
+/// How often one network may ask who this relay is: a directory asks once a minute, and a few times in a row when it doubts. A
+/// signature costs less than the connection it is asked for over, so strangers gain nothing by it; nor can they keep a directory,
+/// which comes from elsewhere, from its answer.
+const IDENTITY: Quota = Quota::per_second(some(2)).allow_burst(some(20));
 
-/// How often this relay says who it is, whoever asks: a directory asks once a minute. A signature costs about 50 us, so that
-/// strangers who ask can take 1 % of a core. Above what one address may connect, so that nobody alone keeps a directory from it.
-const IDENTITY: Quota = Quota::per_second(some(200));
+/// Most tickets, and most networks, that are counted at a time: some thousand times what directories give to one address. Whoever
+/// comes while so many are counted is not; how many connections there are is bounded elsewhere.
+const COUNTED_MAX: usize = 65_536;
 
 /// Whose ticket it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,12 +38,12 @@ impl From<&Grant> for Whose {
 #[derive(Debug)]
 pub struct Attempts {
     tickets: DefaultKeyedRateLimiter<Whose>,
-    identity: DefaultDirectRateLimiter,
+    identity: DefaultKeyedRateLimiter<Network>,
 }
 
 impl Default for Attempts {
     fn default() -> Self {
-        Self { tickets: RateLimiter::keyed(TICKET), identity: RateLimiter::direct(IDENTITY) }
+        Self { tickets: RateLimiter::keyed(TICKET), identity: RateLimiter::keyed(IDENTITY) }
     }
 }
 
@@ -49,19 +51,21 @@ impl Attempts {
     /// Whether the holder of a verified ticket may come now.
     #[must_use]
     pub fn admits(&self, whose: &Whose) -> bool {
-        self.tickets.len() >= TICKETS_MAX || self.tickets.check_key(whose).is_ok()
+        self.tickets.len() >= COUNTED_MAX || self.tickets.check_key(whose).is_ok()
     }
 
-    /// Whether somebody may be told now who this relay is.
+    /// Whether somebody from this network may be told now who this relay is.
     #[must_use]
-    pub fn may_identify(&self) -> bool {
-        self.identity.check().is_ok()
+    pub fn may_ask_identity(&self, from: Network) -> bool {
+        self.identity.len() >= COUNTED_MAX || self.identity.check_key(&from).is_ok()
     }
 
     /// Forgets those who did not come lately.
     pub fn forget(&self) {
         self.tickets.retain_recent();
         self.tickets.shrink_to_fit();
+        self.identity.retain_recent();
+        self.identity.shrink_to_fit();
     }
 }
 
@@ -79,5 +83,15 @@ mod tests {
         assert!(attempts.admits(&other) && attempts.admits(&Whose::Broadcaster(stream)));
         attempts.forget();
         assert!(!attempts.admits(&one));
+    }
+
+    #[test]
+    fn stranger_who_asks_all_the_time_does_not_keep_a_directory_from_its_answer() {
+        let attempts = Attempts::default();
+        let network = |ip: &str| Network::of(ip.parse().unwrap());
+        let answers = (0..100).filter(|_| attempts.may_ask_identity(network("2001:db8::1"))).count();
+        assert!((20..=25).contains(&answers), "{answers}");
+        assert!(!attempts.may_ask_identity(network("2001:db8::2")), "the same network");
+        assert!(attempts.may_ask_identity(network("192.0.2.1")));
     }
 }

@@ -23,7 +23,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{FAREWELL_TIME_MAX, Message, ReceiveError, SendError, WRITE_TIME_MAX};
+use super::{FAREWELL_BYTES_MAX, FAREWELL_TIME_MAX, Message, ReceiveError, SendError, WRITE_TIME_MAX};
 
 /// Bytes of one read. The library zeroes as many before every attempt to read, and it attempts one for every chunk it sends, so
 /// they are few; a publisher's chunk still needs only a handful of reads.
@@ -32,9 +32,9 @@ const READ_BYTES: usize = 4096;
 /// Bytes of a control frame's head, its mask included (RFC 6455 5.2).
 const CONTROL_FRAME_HEAD_BYTES: usize = 6;
 
-/// Bytes on the wire of one media message, in however many fragments it comes: twice its largest size. Fragments without an end
-/// can't go on for ever, not even empty ones.
-const MEDIA_WIRE_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+/// Bytes on the wire of one media message, in however many fragments it comes: its largest size, and the heads of fragments of
+/// 256 bytes. Fragments without an end can't go on for ever, not even empty ones.
+const MEDIA_WIRE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + MESSAGE_BYTES_MAX / 256 * 8;
 
 /// One WebSocket, the server's side.
 #[derive(Debug)]
@@ -145,7 +145,13 @@ impl Socket {
             let connection = self.stream.get_mut();
             connection.connection.shutdown().await?;
             let mut rest = [0; READ_BYTES];
-            while connection.connection.read(&mut rest).await? > 0 {}
+            let mut read_total = 0;
+            while read_total < FAREWELL_BYTES_MAX {
+                match connection.connection.read(&mut rest).await? {
+                    0 => break,
+                    read => read_total += read,
+                }
+            }
             Ok::<_, Error>(())
         };
         // Whether the peer has heard it is the peer's affair.

@@ -1,137 +1,13 @@
 //! The link to the directory, which a stub plays.
 
-use std::sync::{Arc, Mutex};
+use protocol::ErrorCode;
+use relay::data_dir::DataDir;
+use serde_json::json;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    routing::post,
+use crate::{
+    driver::{PICTURE, stream},
+    stub::{Directory, MEMBERSHIP, orders},
 };
-use protocol::{ErrorCode, http::RegisterServer, relay_proof::Assertion, signing::PublicKey};
-use serde_json::{Value, json};
-use tokio::sync::mpsc;
-
-use crate::driver::{PICTURE, TestRelay, now_s, relay_name, stream};
-
-/// What the stub gives to a relay that has joined.
-const MEMBERSHIP: &str = "membership-of-tests";
-
-/// A directory that says what a test wants. It takes no call that the relay has not signed.
-struct Stub {
-    calls: mpsc::UnboundedSender<Call>,
-    ticket_key: PublicKey,
-    /// The relay that has joined, and when it said its newest assertion.
-    relay: Mutex<Option<(PublicKey, u64)>>,
-    /// What the next answers are, instead of the good ones.
-    answers: Mutex<Vec<(StatusCode, Value)>>,
-}
-
-#[derive(Debug)]
-struct Call {
-    what: &'static str,
-    bearer: Option<String>,
-    body: Value,
-}
-
-impl Stub {
-    fn note(&self, what: &'static str, headers: &HeaderMap, body: Value) {
-        let bearer = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
-        let _ = self.calls.send(Call { what, bearer, body });
-    }
-
-    /// Whether the relay with this key says this, and says it for the first time.
-    fn check(&self, key: &PublicKey, request: &str, headers: &HeaderMap, body: &[u8]) {
-        let token = headers["relay-assertion"].to_str().unwrap();
-        let assertion = Assertion::verify(key, token, request, body, now_s() * 1000).unwrap();
-        assert_eq!(assertion.relay, relay_name("relay-1"));
-        let mut relay = self.relay.lock().unwrap();
-        let newest = relay.map_or(0, |(_, said_at_ms)| said_at_ms);
-        assert!(assertion.said_at_ms > newest, "{} after {newest}", assertion.said_at_ms);
-        *relay = Some((*key, assertion.said_at_ms));
-    }
-
-    fn answer(&self, good: Value) -> (StatusCode, Json<Value>) {
-        let (status, body) = self.answers.lock().unwrap().pop().unwrap_or((StatusCode::OK, good));
-        (status, Json(body))
-    }
-}
-
-async fn register(stub: State<Arc<Stub>>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
-    let joining: RegisterServer = serde_json::from_slice(&body).unwrap();
-    stub.check(&joining.public_key, "POST /register_server", &headers, &body);
-    stub.note("register", &headers, serde_json::from_slice(&body).unwrap());
-    let ticket_key = stub.ticket_key;
-    stub.answer(json!({"membership": MEMBERSHIP, "ticket_key": ticket_key, "heartbeat_interval_ms": 200}))
-}
-
-async fn heartbeat(stub: State<Arc<Stub>>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
-    let key = stub.relay.lock().unwrap().expect("a relay that has joined").0;
-    stub.check(&key, "POST /api/relays/relay-1/heartbeat", &headers, &body);
-    stub.note("heartbeat", &headers, serde_json::from_slice(&body).unwrap());
-    stub.answer(orders(json!({})))
-}
-
-/// An answer to a heartbeat.
-fn orders(some: Value) -> Value {
-    let mut orders = json!({"end": [], "removed": [], "problem": null});
-    for (name, value) in some.as_object().unwrap() {
-        orders[name] = value.clone();
-    }
-    orders
-}
-
-struct Directory {
-    stub: Arc<Stub>,
-    calls: mpsc::UnboundedReceiver<Call>,
-}
-
-impl Directory {
-    /// A stub, and a relay without an earlier ticket key that joins it.
-    async fn with_relay() -> (Self, TestRelay) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let mut handed = None;
-        let relay = TestRelay::start_with(|config| {
-            config.directory = url;
-            let key = std::fs::read_to_string(config.data_dir.join("ticket-key")).unwrap();
-            std::fs::remove_file(config.data_dir.join("ticket-key")).unwrap();
-            handed = Some(key);
-        })
-        .await;
-        assert_eq!(relay.get(relay.internal, "/readyz").await.0, 503);
-        let (sender, calls) = mpsc::unbounded_channel();
-        let ticket_key = handed.unwrap().parse().unwrap();
-        let stub = Stub { calls: sender, ticket_key, relay: Mutex::default(), answers: Mutex::default() };
-        let stub = Arc::new(stub);
-        let router = Router::new()
-            .route("/register_server", post(register))
-            .route("/api/relays/relay-1/heartbeat", post(heartbeat))
-            .with_state(Arc::clone(&stub));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        (Self { stub, calls }, relay)
-    }
-
-    async fn next(&mut self, what: &str) -> Call {
-        loop {
-            let call = tokio::time::timeout(std::time::Duration::from_secs(20), self.calls.recv()).await;
-            let call = call.expect("no call").unwrap();
-            if call.what == what {
-                return call;
-            }
-        }
-    }
-
-    /// The next heartbeat whose streams are like this.
-    async fn reports(&mut self, streams: Value) {
-        while self.next("heartbeat").await.body["streams"] != streams {}
-    }
-
-    fn answers_next(&self, status: u16, body: Value) {
-        self.stub.answers.lock().unwrap().push((StatusCode::from_u16(status).unwrap(), body));
-    }
-}
 
 #[tokio::test]
 async fn relay_joins_reports_and_ends_what_it_is_told_to_end() {
@@ -181,4 +57,72 @@ async fn relay_keeps_trying_while_its_name_is_taken_and_heartbeats_survive_a_bro
     directory.next("heartbeat").await;
     directory.next("heartbeat").await;
     relay.metrics_say("relay_heartbeat_failures_total 3").await;
+}
+
+#[tokio::test]
+async fn relay_joins_with_its_membership_once_it_has_one_and_with_the_secret_when_that_is_refused() {
+    let (mut directory, relay) = Directory::with_relay().await;
+    let joins_with = |bearer: &str| Some(format!("Bearer {bearer}"));
+    assert_eq!(directory.next("register").await.bearer, joins_with("secret-of-tests"));
+    directory.next("heartbeat").await;
+    let data_dir = DataDir::open(relay.folder.path().into()).unwrap();
+    assert_eq!(data_dir.membership(), Some(MEMBERSHIP.into()));
+    // The last given is the first used.
+    directory.answers_next(401, json!({"code": "unauthorized", "message": "what membership?"}));
+    directory.answers_next(404, json!({"code": "relay_unknown", "message": "who?"}));
+    assert_eq!(directory.next("register").await.bearer, joins_with(MEMBERSHIP));
+    assert_eq!(directory.next("register").await.bearer, joins_with("secret-of-tests"));
+    directory.next("heartbeat").await;
+    directory.answers_next(404, json!({"code": "relay_unknown", "message": "who?"}));
+    assert_eq!(directory.next("register").await.bearer, joins_with(MEMBERSHIP));
+}
+
+#[tokio::test]
+async fn what_the_directory_finds_wrong_is_in_readyz() {
+    let (mut directory, relay) = Directory::with_relay().await;
+    directory.heard().await;
+    assert_eq!(relay.get(relay.internal, "/readyz").await.0, 200);
+    let problem = orders(json!({"problem": "ws://relay.example/ws was not reached"}));
+    // For longer than the test looks at it.
+    for _ in 0..100 {
+        directory.answers_next(200, problem.clone());
+    }
+    directory.heard().await;
+    let (status, body) = relay.get(relay.internal, "/readyz").await;
+    assert_eq!(status, 503);
+    assert!(body.contains("ws://relay.example/ws was not reached"), "{body}");
+    // It serves those who come nevertheless: the directory may be mistaken.
+    relay.publisher(stream(1), 1).await;
+    directory.forget_answers();
+    directory.heard().await;
+    assert_eq!(relay.get(relay.internal, "/readyz").await.0, 200);
+}
+
+#[tokio::test]
+async fn revoked_relay_sends_everybody_away_and_keeps_asking() {
+    let (mut directory, relay) =
+        Directory::with_relay_and(|config| config.revoked_pause = std::time::Duration::from_millis(300)).await;
+    directory.next("heartbeat").await;
+    let mut broadcaster = relay.publisher(stream(1), 1).await;
+    let mut viewer = relay.viewer(stream(1)).await;
+    let revoked = json!({"code": "relay_revoked", "message": "an operator has revoked this relay"});
+    // The heartbeat, and two attempts to join.
+    for _ in 0..3 {
+        directory.answers_next(403, revoked.clone());
+    }
+    viewer.text("move").await;
+    viewer.ends_with(ErrorCode::ShuttingDown).await;
+    broadcaster.ends_with(ErrorCode::ShuttingDown).await;
+    let (status, body) = relay.get(relay.internal, "/readyz").await;
+    assert_eq!(status, 503);
+    assert!(body.contains("revoked this relay"), "{body}");
+    relay.hello_of_publisher(stream(1), 2).await.ends_with(ErrorCode::RelayRevoked).await;
+    relay.hello_of_viewer(stream(1)).await.ends_with(ErrorCode::RelayRevoked).await;
+    for _ in 0..3 {
+        directory.next("register").await;
+    }
+    // It is let in again, and serves again.
+    directory.heard().await;
+    assert_eq!(relay.get(relay.internal, "/readyz").await.0, 200);
+    relay.publisher(stream(1), 2).await;
 }

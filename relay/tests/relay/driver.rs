@@ -5,12 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
     ErrorCode, MediaHeader, MediaKind, RelayName, Secret, StreamId, TrackNumber, ViewerId,
+    limits::TICKET_TIME,
     signing::SigningKey,
     ticket::{Action, Grant},
 };
 use relay::{Config, Flags, Relay, data_dir::DataDir};
 use serde_json::{Value, json};
-use service::Lifecycle;
+use service::{Clock, Lifecycle};
 use tokio::{
     net::{TcpSocket, TcpStream},
     task::JoinHandle,
@@ -21,7 +22,7 @@ use tokio_tungstenite::{
 };
 
 /// Far longer than anything a test waits for takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One frame at 30 frames/s.
 pub(crate) const FRAME_US: u64 = 33_333;
@@ -47,9 +48,10 @@ pub(crate) struct TestRelay {
     pub(crate) address: SocketAddr,
     pub(crate) internal: SocketAddr,
     pub(crate) signer: SigningKey,
+    pub(crate) clock: Clock,
+    pub(crate) folder: tempfile::TempDir,
     life: Lifecycle,
     served: JoinHandle<()>,
-    _folder: tempfile::TempDir,
 }
 
 impl TestRelay {
@@ -65,6 +67,7 @@ impl TestRelay {
         let mut config = config();
         config.data_dir = folder.path().into();
         change(&mut config);
+        let clock = config.clock.clone();
         let relay = Relay::bind(config).await.unwrap();
         let (address, internal) = (relay.local_addr().unwrap(), relay.internal_addr().unwrap());
         let life = Lifecycle::new();
@@ -72,11 +75,23 @@ impl TestRelay {
             let life = life.clone();
             async move { relay.run(life).await.unwrap() }
         });
-        Self { address, internal, signer, life, served, _folder: folder }
+        Self { address, internal, signer, clock, folder, life, served }
     }
 
     pub(crate) fn ticket(&self, action: Action, stream: StreamId, epoch: u32) -> Secret {
-        self.signer.sign(&grant(action, stream, epoch)).unwrap()
+        self.sign(&self.grant(action, stream, epoch))
+    }
+
+    /// What the directory grants now, by this relay's clock, on `relay-1`; each viewer is another one.
+    pub(crate) fn grant(&self, action: Action, stream: StreamId, epoch: u32) -> Grant {
+        let issued_at_s = self.clock.now_s();
+        let expires_at_s = issued_at_s + TICKET_TIME.as_secs();
+        Grant { issued_at_s, expires_at_s, ..grant(action, stream, epoch) }
+    }
+
+    /// A ticket that says this.
+    pub(crate) fn sign(&self, grant: &Grant) -> Secret {
+        self.signer.sign(grant).unwrap()
     }
 
     pub(crate) async fn connect(&self) -> Peer {
@@ -85,9 +100,27 @@ impl TestRelay {
 
     /// A broadcaster that has said its hello, whatever the answer is.
     pub(crate) async fn hello_of_publisher(&self, stream: StreamId, epoch: u32) -> Peer {
+        self.hello_with(&self.grant(Action::Publish, stream, epoch)).await
+    }
+
+    /// Somebody who has said hello with a ticket that says this, whatever the answer is.
+    pub(crate) async fn hello_with(&self, grant: &Grant) -> Peer {
         let mut peer = self.connect().await;
-        let ticket = self.ticket(Action::Publish, stream, epoch);
-        peer.say(json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks()})).await;
+        let ticket = self.sign(grant);
+        peer.say(match grant.action {
+            Action::Publish => {
+                json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks()})
+            }
+            Action::Watch => json!({"type": "watch_stream", "protocol": 1, "ticket": ticket}),
+        })
+        .await;
+        peer
+    }
+
+    /// A viewer that was let in with a ticket that says this.
+    pub(crate) async fn viewer_with(&self, grant: &Grant) -> Peer {
+        let mut peer = self.hello_with(grant).await;
+        peer.text("watching").await;
         peer
     }
 
@@ -213,6 +246,11 @@ impl Peer {
     async fn over(connection: TcpStream, url: String, connector: Connector) -> Self {
         let (socket, _) = client_async_tls_with_config(url, connection, None, Some(connector)).await.unwrap();
         Self { socket }
+    }
+
+    /// Goes on with a ticket.
+    pub(crate) async fn renew(&mut self, ticket: &Secret) {
+        self.say(json!({"type": "renew_ticket", "ticket": ticket})).await;
     }
 
     pub(crate) async fn say(&mut self, message: Value) {

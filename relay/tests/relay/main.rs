@@ -5,7 +5,11 @@
 mod directory;
 mod door;
 mod driver;
+mod floods;
+mod identity;
 mod malformed;
 mod process;
 mod publishers;
+mod sessions;
+mod stub;
 mod viewers;

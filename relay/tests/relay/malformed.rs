@@ -12,14 +12,14 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::driver::{PICTURE, Peer, TestRelay, grant, header, new_key, now_s, relay_name, stream};
 
 /// A stream that goes on, to see that nothing disturbs it.
-struct Bystanders {
+pub(crate) struct Bystanders {
     broadcaster: Peer,
     viewer: Peer,
     segment: u32,
 }
 
 impl Bystanders {
-    async fn new(relay: &TestRelay) -> Self {
+    pub(crate) async fn new(relay: &TestRelay) -> Self {
         let mut broadcaster = relay.publisher(stream(99), 1).await;
         broadcaster.init(PICTURE).await;
         let mut viewer = relay.viewer(stream(99)).await;
@@ -28,7 +28,7 @@ impl Bystanders {
         Self { broadcaster, viewer, segment: 0 }
     }
 
-    async fn are_unharmed(&mut self) {
+    pub(crate) async fn are_unharmed(&mut self) {
         self.segment += 1;
         self.broadcaster.chunk(PICTURE, self.segment, 0).await;
         assert_eq!(self.viewer.payloads(1).await, [format!("1/{}/0", self.segment)]);
