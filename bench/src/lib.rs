@@ -1,7 +1,7 @@
 //! Load for measurements of a relay: one paced stream of made-up chunks, and many viewers that count what reaches them.
 //!
-//! The `relay_load` command puts it on servers that are already running on this machine. Nothing here starts a server, and nothing
-//! here is part of the product's binaries.
+//! The `relay_load` command puts it on servers that are already running on this machine; the `sealing_cost` command measures what
+//! end-to-end encryption takes. Nothing here starts a server, and nothing here is part of the product's binaries.
 
 pub mod directory;
 pub mod latencies;
@@ -12,6 +12,7 @@ pub mod order;
 pub mod process_time;
 pub mod publisher;
 pub mod report;
+pub mod sealing;
 pub mod viewer;
 
 mod socket;
