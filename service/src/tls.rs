@@ -43,8 +43,12 @@ use crate::Lifecycle;
 /// How long a TLS handshake may take: two slow mobile round trips with a retransmission or two.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The folder within the data folder with what the server made or obtained: `cert.pem`, `key.pem`, and the ACME account.
+/// The folder within the data folder with the certificate that the server made or obtained: `cert.pem` and `key.pem`. An
+/// operator's relays may be given it, so that nothing else is there.
 pub const TLS_FOLDER: &str = "tls";
+
+/// The folder within the data folder with accounts at authorities, and what was obtained by them.
+const ACME_FOLDER: &str = "acme";
 
 /// The first byte of TLS: a record of the handshake (RFC 8446 5.1).
 const TLS_HANDSHAKE_RECORD: u8 = 22;
@@ -98,7 +102,7 @@ impl Tls {
             TlsMode::Off => return Ok(None),
             TlsMode::Files { cert, key } => Source::Files(Files::open(cert, key, &shown)?),
             TlsMode::SelfSigned { names } => Source::SelfSigned(SelfSigned::open(folder, names, &shown)?),
-            TlsMode::Acme(flags) => Source::Acme(Acme::open(&flags, folder, &shown)?),
+            TlsMode::Acme(flags) => Source::Acme(Acme::open(&flags, folder, data_dir.join(ACME_FOLDER), &shown)?),
         };
         Ok(Some(Self { config: server_config(&shown)?, shown, source }))
     }

@@ -30,12 +30,12 @@ pub(super) struct Acme {
 }
 
 impl Acme {
-    /// Sets up what obtains certificates for the domains in `flags`, keeps them in `folder` and shows them.
+    /// Sets up what obtains certificates for the domains in `flags`, keeps them in `kept`, gives them to relays
+    /// in `folder`, and shows them.
     ///
     /// # Errors
     /// A sentence: the folder or the file of an authority can't be used.
-    pub(super) fn open(flags: &AcmeFlags, folder: PathBuf, shown: &Arc<Shown>) -> Result<Self> {
-        let kept = folder.join("acme");
+    pub(super) fn open(flags: &AcmeFlags, folder: PathBuf, kept: PathBuf, shown: &Arc<Shown>) -> Result<Self> {
         for folder in [&folder, &kept] {
             private_file::make_folder(folder).with_context(|| {
                 format!("can't make the folder {}; choose another with --data-dir", folder.display())

@@ -139,7 +139,7 @@ async fn certificate_is_obtained_shown_kept_over_a_restart_and_given_to_relays()
     let relay = Server::start(&files.flags(), folder.path()).await;
     connects(&relay, &trust, folder.path()).await;
     #[cfg(unix)]
-    for file in fs::read_dir(data_dir.join("tls/acme")).unwrap().map(|entry| entry.unwrap().path()).chain([files.key]) {
+    for file in fs::read_dir(data_dir.join("acme")).unwrap().map(|entry| entry.unwrap().path()).chain([files.key]) {
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600, "{}", file.display());
     }
