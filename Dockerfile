@@ -23,10 +23,12 @@ RUN cargo build --release -p directory -p relay && mkdir /out && cp target/relea
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl && rm -rf /var/lib/apt/lists/* \
-  && useradd --system --uid 10001 --home-dir /data dead-streaming && install -d -o dead-streaming -m 0700 /data
+  && useradd --system --uid 10001 --home-dir /data dead-streaming && install -d -o dead-streaming -m 0700 /data /data/tls
 COPY --from=build /out/ /usr/local/bin/
 USER dead-streaming
 WORKDIR /data
+# So that `docker compose exec directory directory pass add NAME` finds the directory's token, too.
+ENV DIRECTORY_DATA_DIR=/data RELAY_DATA_DIR=/data
 VOLUME /data
 EXPOSE 5000 5001 5002
 CMD ["directory"]

@@ -7,6 +7,7 @@ use std::{net::IpAddr, path::Path};
 
 use anyhow::Result;
 use axum::http::HeaderMap;
+use clap::builder::FalseyValueParser;
 pub use crowd::{Crowded, Place};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use tokio::net::TcpStream;
@@ -23,7 +24,7 @@ use crate::{
 pub struct DoorFlags {
     /// The server is behind a reverse proxy, whose X-Forwarded-For and X-Forwarded-Proto say whom a request comes from. Only
     /// when nobody can reach the server but through the proxy: the headers are believed whoever sends them
-    #[arg(long, env = "BEHIND_PROXY")]
+    #[arg(long, env = "BEHIND_PROXY", value_parser = FalseyValueParser::new())]
     pub behind_proxy: bool,
 
     /// Most connections at a time from one address, or from one IPv6 network of /64; 0 for any number
