@@ -1,13 +1,13 @@
-// How the player looks. Always dark, because it lies over a picture; the page's tokens colour it where they are defined.
+// How the player looks. Always dark, because it lies over a picture: it has the page's dark colours, whatever the page shows.
 
 export const PLAYER_STYLES = `
 :host {
-  --player-accent: var(--accent, #ff5b4a);
-  --player-text: var(--ink, #f4f2ee);
-  --player-soft: var(--ink-soft, #b9bcc6);
-  --player-surface: var(--surface, #17191f);
-  --player-focus: var(--focus, #8ab4ff);
-  --player-good: var(--good, #4cc38a);
+  --player-accent: #ff5b4a;
+  --player-accent-hover: #ff7769;
+  --player-on-accent: #1d0502;
+  --player-text: #f4f2ee;
+  --player-soft: #b9bcc6;
+  --player-focus: #8ab4ff;
   color-scheme: dark;
   position: relative;
   display: block;
@@ -90,19 +90,22 @@ button:focus-visible, input:focus-visible { outline: 0.1875rem solid var(--playe
 .veil[data-shape="pill"] .spinner { width: 1rem; height: 1rem; border-width: 0.125rem; flex: none; }
 @keyframes turn { to { rotate: 1turn; } }
 
-.action { min-height: 2.75rem; padding: 0.5rem 1.375rem; border-radius: 2rem; background: var(--player-accent); color: var(--on-accent, #1d0502); font-weight: 700; }
-.action:hover { background: var(--accent-hover, #ff7769); }
+.action { min-height: 2.75rem; padding: 0.5rem 1.375rem; border-radius: 2rem; background: var(--player-accent); color: var(--player-on-accent); font-weight: 700; }
+.action:hover { background: var(--player-accent-hover); }
 .action[data-action="play"] { width: 4.5rem; height: 4.5rem; padding: 0; display: grid; place-items: center; }
 .action[data-action="play"] svg { width: 2.25rem; height: 2.25rem; }
 
+/* Nothing plays that could be controlled, and the words need the room. */
+:host(:is([data-state="needs_password"], [data-state="locked"])) .bar { display: none; }
+:host(:is([data-state="needs_password"], [data-state="locked"])) .veil { padding-bottom: 1rem; background: rgb(8 9 12 / 0.86); }
 .password { display: flex; flex-wrap: wrap; justify-content: center; gap: 0.5rem; width: min(24rem, 100%); margin-top: 0.25rem; }
 .password input {
   flex: 1 1 10rem; min-width: 0; height: 2.75rem; padding: 0 0.875rem; border: 1px solid rgb(255 255 255 / 0.42); border-radius: 0.5rem;
   background: rgb(8 9 12 / 0.7); color: var(--player-text); font: inherit; font-size: 1rem; user-select: text;
 }
 .password input::placeholder { color: var(--player-soft); }
-.password button { min-height: 2.75rem; padding: 0 1.375rem; border-radius: 2rem; background: var(--player-accent); color: var(--on-accent, #1d0502); font-weight: 700; }
-.password button:hover:not(:disabled) { background: var(--accent-hover, #ff7769); }
+.password button { min-height: 2.75rem; padding: 0 1.375rem; border-radius: 2rem; background: var(--player-accent); color: var(--player-on-accent); font-weight: 700; }
+.password button:hover:not(:disabled) { background: var(--player-accent-hover); }
 .password button:disabled { opacity: 0.5; cursor: not-allowed; }
 
 .unmute {

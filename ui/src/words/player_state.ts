@@ -35,7 +35,11 @@ export function playerWords(state: PlayerState): StateWords {
     case "ended":
       return { label: "Ended", sentence: "This stream is over.", tone: "over" };
     case "failed":
-      return { label: "Can’t play", sentence: failureSentence(state), tone: "over" };
+      return {
+        label: state.code === "viewer_removed" ? "Removed" : "Can’t play",
+        sentence: failureSentence(state),
+        tone: "over",
+      };
   }
 }
 
