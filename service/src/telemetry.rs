@@ -15,6 +15,10 @@ pub enum LogFormat {
     Json,
 }
 
+/// Libraries whose talk is never shown, whatever `RUST_LOG` asks of all: it has messages in it as they are, tickets included.
+const LIBRARIES_THAT_WRITE_WHAT_THEY_CARRY: [&str; 6] =
+    ["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "h2", "rustls"];
+
 /// Starts logging. `RUST_LOG` (the syntax of `tracing_subscriber::EnvFilter`) says what is shown; without it, `info`.
 ///
 /// # Errors
@@ -24,6 +28,9 @@ pub fn init(format: LogFormat) -> Result<()> {
         Ok(directives) => EnvFilter::try_new(&directives).context("RUST_LOG is not a list of log filters")?,
         Err(_) => EnvFilter::new("info"),
     };
+    let filter = LIBRARIES_THAT_WRITE_WHAT_THEY_CARRY.iter().try_fold(filter, |filter, library| {
+        Ok::<_, anyhow::Error>(filter.add_directive(format!("{library}=info").parse()?))
+    })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let started = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),

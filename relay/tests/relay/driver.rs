@@ -248,6 +248,12 @@ impl Peer {
         Self { socket }
     }
 
+    /// Its own address, when it is not within TLS.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let MaybeTlsStream::Plain(connection) = self.socket.get_ref() else { panic!("within TLS") };
+        connection.local_addr().unwrap()
+    }
+
     /// Goes on with a ticket.
     pub(crate) async fn renew(&mut self, ticket: &Secret) {
         self.say(json!({"type": "renew_ticket", "ticket": ticket})).await;

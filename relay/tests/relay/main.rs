@@ -7,6 +7,7 @@ mod door;
 mod driver;
 mod floods;
 mod identity;
+mod logs;
 mod malformed;
 mod process;
 mod publishers;
