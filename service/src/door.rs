@@ -21,6 +21,7 @@ use crate::{
 
 /// How the public reaches the server.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "How the public reaches it")]
 pub struct DoorFlags {
     /// The server is behind a reverse proxy, whose X-Forwarded-For and X-Forwarded-Proto say whom a request comes from. Only
     /// when nobody can reach the server but through the proxy: the headers are believed whoever sends them

@@ -14,6 +14,7 @@ const LABEL_BYTES_MAX: usize = 63;
 
 /// Encryption of the public listener: by a certificate in files, by one that the server makes, or by one that it obtains.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Encryption: one of --tls-cert, --acme-domain and --tls self-signed, or plain HTTP")]
 pub struct TlsFlags {
     /// PEM file of the certificate and those that lead up to its authority; read again when it changes, and waited for while it is
     /// not there
