@@ -2,12 +2,20 @@
 //! protocol: what attacks and chaos are played on.
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
 
+mod plan;
 mod process;
+mod program;
+mod proxy;
 mod relay_key;
+mod server;
 mod socket;
 mod system;
 
+pub use plan::{Plan, RelayPlan};
+pub use program::Program;
+pub use proxy::{Proxy, Weather};
 pub use relay_key::RelayKey;
+pub use server::Cable;
 pub use socket::{Got, Socket};
 pub use system::{Answer, Created, JOIN_SECRET, System, tracks};
 

@@ -3,8 +3,9 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -40,9 +41,28 @@ impl Process {
         Self { log, child }
     }
 
+    /// Its number, while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Every line of the log so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Ends it by force, as a power cut would, and waits until it is gone.
+    pub(crate) async fn kill(mut self) -> Vec<String> {
+        self.child.start_kill().unwrap();
+        self.child.wait().await.unwrap();
+        self.log()
+    }
+
+    /// Asks it to end, as an operator would. None when it does not within `patience`; it is killed then.
+    pub(crate) async fn terminate(mut self, patience: Duration) -> (Option<ExitStatus>, Vec<String>) {
+        ask_to_end(&self.child);
+        let status = timeout(patience, self.child.wait()).await;
+        (status.ok().map(Result::unwrap), self.log())
     }
 
     /// Two addresses of the first line that says `message`: of the public and of the internal listener.
@@ -54,11 +74,23 @@ impl Process {
                     return addresses;
                 }
                 assert!(self.child.try_wait().unwrap().is_none(), "it has ended: {}", self.log().join("\n"));
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         timeout(PATIENCE, found).await.expect("the server never came up")
     }
+}
+
+/// Asks a process to end, as an operator would.
+#[cfg(unix)]
+pub(crate) fn ask_to_end(child: &Child) {
+    let id = child.id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().unwrap()));
+    rustix::process::kill_process(id.expect("it runs"), rustix::process::Signal::TERM).unwrap();
+}
+
+#[cfg(not(unix))]
+pub(crate) fn ask_to_end(_: &Child) {
+    unimplemented!("servers are asked to end by a signal");
 }
 
 fn addresses_in(line: &str, message: &str) -> Option<(SocketAddr, SocketAddr)> {
@@ -67,10 +99,22 @@ fn addresses_in(line: &str, message: &str) -> Option<(SocketAddr, SocketAddr)> {
     (line["message"] == message).then(|| Some((address("listen")?, address("internal_listen")?)))?
 }
 
-/// The path of a binary of this build, which lies beside the test's own.
+/// The path of a binary: in the folder `BINARIES` where it is set, else of this build, or of the one that `PROFILE` names
+/// (`release`), which lie beside the test's own.
 pub(crate) fn binary(name: &str) -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let path = own.ancestors().nth(2).unwrap().join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "{} is not built: cargo build -p directory -p relay", path.display());
+    let folder = std::env::var_os("BINARIES").map_or_else(own_folder, PathBuf::from);
+    let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.exists(), "{} is not built: cargo build -p directory -p relay -p broadcaster", path.display());
     path
+}
+
+fn own_folder() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let folder = own.parent().unwrap();
+    // Tests lie one deeper than programs.
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap() } else { folder };
+    match std::env::var_os("PROFILE") {
+        Some(profile) => folder.parent().unwrap().join(profile),
+        None => folder.to_owned(),
+    }
 }

@@ -1,6 +1,6 @@
 //! A directory with relays, as real processes.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf, process::ExitStatus, time::Duration};
 
 use protocol::{RelayName, Secret, StreamId, signing::SigningKey};
 use reqwest::{Client, Method, RequestBuilder};
@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    eventually,
-    process::{Process, binary},
+    Proxy, eventually,
+    plan::{Plan, RelayPlan},
+    process::binary,
+    server::{Cable, Server, fixed_port},
 };
 
 /// What relays join with here.
@@ -23,12 +25,11 @@ pub fn tracks() -> Value {
 
 /// A directory, and relays that have joined it.
 pub struct System {
-    directory: Process,
-    relays: Vec<(String, Process)>,
+    directory: Server,
+    relays: Vec<Server>,
     folder: TempDir,
-    public: SocketAddr,
-    internal: SocketAddr,
     http: Client,
+    log: &'static str,
 }
 
 /// The answer of the directory to a call.
@@ -70,14 +71,8 @@ impl System {
 
     /// The same, with more flags for the directory.
     pub async fn start_with(flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("directory");
-        let mut directory = Process::start("directory", |command| {
-            command.args(["--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--data-dir"]).arg(&data);
-            command.args(flags).env("JOIN_SECRET", JOIN_SECRET);
-        });
-        let (public, internal) = directory.addresses("the directory is up").await;
-        let mut system = Self { directory, relays: vec![], folder, public, internal, http: Client::new() };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut system = Self::open(flags.iter().map(|&flag| flag.to_owned()).collect(), &[], "debug", any).await;
         for name in ["relay-1", "relay-2"] {
             system.add_relay(name, &[("JOIN_SECRET", JOIN_SECRET)]).await;
         }
@@ -88,17 +83,172 @@ impl System {
         system
     }
 
+    /// A directory and relays as planned, all of which are ready. Their ports stay theirs while they are down.
+    pub async fn start_plan(plan: &Plan) -> Self {
+        let flags = plan.directory_flags.clone();
+        let mut system = Self::open(flags, &plan.environment, plan.log, fixed_port()).await;
+        for relay in &plan.relays {
+            system.add_planned(relay, &plan.environment).await;
+        }
+        for relay in &plan.relays {
+            system.is_ready(&relay.name).await;
+        }
+        system
+    }
+
+    async fn open(flags: Vec<String>, environment: &[(String, String)], log: &'static str, listen: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut environment = environment.to_vec();
+        environment.push(("JOIN_SECRET".into(), JOIN_SECRET.into()));
+        environment.push(("RUST_LOG".into(), log.into()));
+        let mut directory = Server {
+            name: "directory".into(),
+            binary: "directory",
+            up: "the directory is up",
+            arguments: flags.into_iter().map(Into::into).collect(),
+            environment,
+            data: folder.path().join("directory"),
+            listen,
+            internal: if listen.port() == 0 { listen } else { fixed_port() },
+            cable: None,
+            process: None,
+            past_log: vec![],
+        };
+        directory.start().await;
+        Self { directory, relays: vec![], folder, http: Client::new(), log }
+    }
+
     /// Starts a relay process; gives its public address, ws://.../ws.
     pub async fn add_relay(&mut self, name: &str, environment: &[(&str, &str)]) -> String {
-        let data = self.folder.path().join(format!("{name}-{}", self.relays.len()));
-        let directory = format!("http://{}", self.public);
-        let mut process = Process::start("relay", |command| {
-            command.args(["--name", name, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"]);
-            command.args(["--directory", &directory, "--data-dir"]).arg(&data).envs(environment.iter().copied());
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let environment = environment.iter().map(owned).collect();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut relay = self.relay(name, environment, any, self.public());
+        relay.start().await;
+        let url = format!("ws://{}/ws", relay.listen);
+        self.relays.push(relay);
+        url
+    }
+
+    async fn add_planned(&mut self, plan: &RelayPlan, environment: &[(String, String)]) {
+        let listen = fixed_port();
+        let mut environment = environment.to_vec();
+        environment.push(("JOIN_SECRET".into(), JOIN_SECRET.into()));
+        environment.extend(plan.environment.iter().cloned());
+        let mut relay = if plan.cable {
+            let cable = Cable { public: Proxy::before(listen).await, to_directory: Proxy::before(self.public()).await };
+            let url = format!("ws://{}/ws", cable.public.address());
+            let mut relay = self.relay(&plan.name, environment, listen, cable.to_directory.address());
+            relay.arguments.extend(["--public-url".into(), url.into()]);
+            relay.cable = Some(cable);
+            relay
+        } else {
+            self.relay(&plan.name, environment, listen, self.public())
+        };
+        relay.internal = fixed_port();
+        relay.start().await;
+        self.relays.push(relay);
+    }
+
+    fn relay(
+        &self,
+        name: &str,
+        mut environment: Vec<(String, String)>,
+        listen: SocketAddr,
+        directory: SocketAddr,
+    ) -> Server {
+        environment.push(("RUST_LOG".into(), self.log.into()));
+        let directory = format!("http://{directory}");
+        Server {
+            name: name.to_owned(),
+            binary: "relay",
+            up: "serving",
+            arguments: ["--name", name, "--directory", &directory].map(Into::into).to_vec(),
+            environment,
+            data: self.folder.path().join(format!("{name}-{}", self.relays.len())),
+            listen,
+            internal: listen,
+            cable: None,
+            process: None,
+            past_log: vec![],
+        }
+    }
+
+    /// Waits until a server wants work, as it says itself.
+    pub async fn is_ready(&self, name: &str) {
+        let url = format!("http://{}/readyz", self.server(name).internal);
+        eventually(&format!("readiness of {name}"), async || {
+            let answer = self.http.get(&url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// The names of all relays, those that are down included.
+    #[must_use]
+    pub fn relays(&self) -> Vec<String> {
+        self.relays.iter().map(|relay| relay.name.clone()).collect()
+    }
+
+    /// The number of a server's process; none while it is down.
+    #[must_use]
+    pub fn process_id(&self, name: &str) -> Option<u32> {
+        self.server(name).process.as_ref()?.id()
+    }
+
+    /// Ends a server (`directory`, or a relay) by force. It can be started again.
+    pub async fn kill(&mut self, name: &str) {
+        self.server_mut(name).kill().await;
+    }
+
+    /// Asks a server to end; its exit status, or none when it took longer than `patience` and was killed.
+    pub async fn terminate(&mut self, name: &str, patience: Duration) -> Option<ExitStatus> {
+        self.server_mut(name).terminate(patience).await
+    }
+
+    /// Starts a server that is down, at the same addresses and with the same folder.
+    pub async fn restart(&mut self, name: &str) {
+        self.server_mut(name).start().await;
+    }
+
+    /// Takes everything off the disk of the directory, which is down, but the key it signs with.
+    pub fn empty_directory_disk(&self) {
+        let key = self.directory_key_file();
+        let kept = std::fs::read(&key).unwrap();
+        std::fs::remove_dir_all(&self.directory.data).unwrap();
+        std::fs::create_dir(&self.directory.data).unwrap();
+        std::fs::write(key, kept).unwrap();
+    }
+
+    /// A relay's cable, where it was planned with one.
+    #[must_use]
+    pub fn cable(&self, name: &str) -> &Cable {
+        self.server(name).cable.as_ref().unwrap_or_else(|| panic!("{name} has no cable"))
+    }
+
+    /// The value of one of a server's metrics, summed over its labels; none while it does not answer.
+    pub async fn metric(&self, name: &str, metric: &str) -> Option<f64> {
+        let url = format!("http://{}/metrics", self.server(name).internal);
+        let text = self.http.get(url).send().await.ok()?.text().await.ok()?;
+        let values = text.lines().filter_map(|line| {
+            let (key, value) = line.split_once(' ')?;
+            (key.split('{').next() == Some(metric)).then(|| value.parse::<f64>().ok())?
         });
-        let (public, _) = process.addresses("serving").await;
-        self.relays.push((name.to_owned(), process));
-        format!("ws://{public}/ws")
+        values.reduce(|sum, value| sum + value)
+    }
+
+    fn server(&self, name: &str) -> &Server {
+        let mut all = self.relays.iter().chain([&self.directory]);
+        all.find(|server| server.name == name).unwrap_or_else(|| panic!("no server is called {name}"))
+    }
+
+    fn server_mut(&mut self, name: &str) -> &mut Server {
+        let mut all = self.relays.iter_mut().chain([&mut self.directory]);
+        all.find(|server| server.name == name).unwrap_or_else(|| panic!("no server is called {name}"))
+    }
+
+    fn directory_key_file(&self) -> PathBuf {
+        self.directory.data.join("ticket-key.der")
     }
 
     /// Waits until the directory gives this relay work.
@@ -113,39 +263,38 @@ impl System {
 
     /// The end of a relay's process by force.
     pub fn kill_relay(&mut self, name: &str) {
-        self.relays.retain(|(other, _)| other != name);
+        self.relays.retain(|relay| relay.name != name);
     }
 
     /// The logs of all processes, a line each.
     #[must_use]
     pub fn logs(&self) -> Vec<String> {
-        let relays = self.relays.iter().flat_map(|(_, relay)| relay.log());
-        self.directory.log().into_iter().chain(relays).collect()
+        self.relays.iter().chain([&self.directory]).flat_map(Server::log).collect()
     }
 
     /// The directory's private key: what an attacker never has, for tickets that could not be got otherwise.
     #[must_use]
     pub fn directory_key(&self) -> SigningKey {
-        let pkcs8 = std::fs::read(self.folder.path().join("directory/ticket-key.der")).unwrap();
+        let pkcs8 = std::fs::read(self.directory_key_file()).unwrap();
         SigningKey::from_pkcs8(&pkcs8).unwrap()
     }
 
     /// An address of the public listener.
     #[must_use]
     pub fn at(&self, path: &str) -> String {
-        format!("http://{}{path}", self.public)
+        format!("http://{}{path}", self.directory.listen)
     }
 
     /// The public listener.
     #[must_use]
     pub const fn public(&self) -> SocketAddr {
-        self.public
+        self.directory.listen
     }
 
     /// The internal listener.
     #[must_use]
     pub const fn internal(&self) -> SocketAddr {
-        self.internal
+        self.directory.internal
     }
 
     /// A request to the public listener.
@@ -209,8 +358,8 @@ impl System {
         let output = tokio::process::Command::new(binary("directory"))
             .args(arguments)
             .arg("--data-dir")
-            .arg(self.folder.path().join("directory"))
-            .args(["--internal-listen", &self.internal.to_string()])
+            .arg(&self.directory.data)
+            .args(["--internal-listen", &self.directory.internal.to_string()])
             .env_clear()
             .output()
             .await
