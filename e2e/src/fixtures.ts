@@ -14,7 +14,16 @@ interface Fixtures {
   /** A page on `/live` beside a tab that shows the clock, which is what it will share. */
   livePage: (system: System) => Promise<Page>;
   /** Goes live from `/live` with a tab that shows the clock; gives the broadcaster's page and the link for viewers. */
-  goLive: (title: string) => Promise<{ page: Page; link: string }>;
+  goLive: (title: string, how?: GoLive) => Promise<{ page: Page; link: string }>;
+}
+
+interface GoLive {
+  /** What viewers must know. */
+  password?: string;
+  /** End to end. */
+  encrypted?: boolean;
+  /** What lets the broadcaster go live. */
+  pass?: string;
 }
 
 export const test = base.extend<Fixtures>({
@@ -49,9 +58,15 @@ export const test = base.extend<Fixtures>({
     clock.close();
   },
   goLive: async ({ livePage, system }, use) => {
-    await use(async (title) => {
+    await use(async (title, { password, encrypted, pass } = {}) => {
       const page = await livePage(system);
       await page.getByTestId("title").fill(title);
+      if (password !== undefined) {
+        await page.getByTestId("visibility-password").check();
+        await page.getByTestId("new-password").fill(password);
+      }
+      if (encrypted) await page.getByTestId("sealed").check();
+      if (pass !== undefined) await page.getByTestId("pass").fill(pass);
       await page.getByTestId("go-live").click();
       await page.locator('[data-testid="state"][data-state="live"]').waitFor({ timeout: 30_000 });
       return { page, link: await page.getByTestId("watch-link").inputValue() };

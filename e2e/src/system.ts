@@ -1,9 +1,13 @@
 // The real servers on free ports of loopback: one directory and some relays, each ended by its own id.
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { Program } from "./process.ts";
+
+const run = promisify(execFile);
 
 /** Where the binaries under test are. */
 export const BINARIES = resolve(process.env.BINARIES ?? join(import.meta.dirname, "../../target/debug"));
@@ -25,24 +29,36 @@ export interface SystemOptions {
   /** Where broadcasters and viewers are told to reach a relay, when that is not its own port: for a proxy before it. */
   publicPort?: (relayName: string, port: number) => Promise<number>;
   relayFlags?: string[];
+  directoryFlags?: string[];
+  /** What all servers log (RUST_LOG). */
+  log?: string;
+  /** Relays join with tokens of one use each, not with the secret. */
+  joinTokens?: boolean;
 }
 
 export class System {
   readonly #folder: string;
-  readonly #secret = randomBytes(16).toString("hex");
+  /** What relays may join with. */
+  readonly joinSecret = randomBytes(16).toString("hex");
+  /** The join tokens that were made. */
+  readonly joinTokens: string[] = [];
   readonly #others: Program[] = [];
+  readonly #env: NodeJS.ProcessEnv;
   readonly relays: Relay[] = [];
   directory!: Server;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, env: NodeJS.ProcessEnv) {
     this.#folder = folder;
+    this.#env = env;
   }
 
   static async start(options: SystemOptions = {}): Promise<System> {
-    const system = new System(await mkdtemp(join(tmpdir(), "dead-streaming-")));
+    const env = options.log === undefined ? {} : { RUST_LOG: options.log };
+    const system = new System(await mkdtemp(join(tmpdir(), "dead-streaming-")), env);
     try {
-      const flags = ["--listen", "127.0.0.1:0", "--data-dir", join(system.#folder, "directory")];
-      system.directory = await system.#server("directory", flags);
+      const flags = ["--listen", "127.0.0.1:0", "--data-dir", system.dataDir("directory")];
+      const joinWith: NodeJS.ProcessEnv = options.joinTokens ? {} : { JOIN_SECRET: system.joinSecret };
+      system.directory = await system.#server("directory", [...flags, ...(options.directoryFlags ?? [])], joinWith);
       for (let n = 1; n <= (options.relays ?? 2); n++) await system.startRelay(`relay-${n}`, options);
       return system;
     } catch (error) {
@@ -56,22 +72,45 @@ export class System {
     return `http://127.0.0.1:${this.directory.port}`;
   }
 
+  /** Where a server keeps what outlives it. */
+  dataDir(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  /** Runs a subcommand of the directory, as its operator does; gives what it prints. */
+  async operator(...command: string[]): Promise<string> {
+    const where = ["--data-dir", this.dataDir("directory"), "--internal-listen", this.#internal()];
+    const { stdout } = await run(join(BINARIES, "directory"), [...command, ...where], { env: process.env });
+    return stdout.trim();
+  }
+
+  /** Everything that the servers and broadcasters have printed. */
+  get output(): string {
+    const programs = [this.directory.program, ...this.relays.map(({ program }) => program), ...this.#others];
+    return programs.map(({ output }) => output).join("\n");
+  }
+
   async startRelay(name: string, options: SystemOptions = {}): Promise<Relay> {
-    const flags = ["--name", name, "--directory", this.url, "--data-dir", join(this.#folder, name)];
+    const flags = ["--name", name, "--directory", this.url, "--data-dir", this.dataDir(name)];
+    const joinWith: NodeJS.ProcessEnv = options.joinTokens
+      ? { JOIN_TOKEN: await this.#newJoinToken() }
+      : { JOIN_SECRET: this.joinSecret };
     if (options.publicPort) {
       // The public address must be known before the relay starts, so its own port is chosen first.
       const port = await freePort();
       const publicPort = await options.publicPort(name, port);
       flags.push("--listen", `127.0.0.1:${port}`, "--public-url", `ws://127.0.0.1:${publicPort}/ws`);
     } else flags.push("--listen", "127.0.0.1:0");
-    const relay = { name, ...(await this.#server("relay", [...flags, ...(options.relayFlags ?? [])])) };
+    const relay = { name, ...(await this.#server("relay", [...flags, ...(options.relayFlags ?? [])], joinWith)) };
     this.relays.push(relay);
+    await this.#getsWork(name);
     return relay;
   }
 
   /** Starts `broadcast` and waits until it is live. */
   async broadcast(flags: string[], env: NodeJS.ProcessEnv = {}): Promise<{ program: Program; link: string }> {
-    const program = new Program("broadcast", join(BINARIES, "broadcast"), ["--directory", this.url, ...flags], env);
+    const command = join(BINARIES, "broadcast");
+    const program = new Program("broadcast", command, ["--directory", this.url, ...flags], { ...this.#env, ...env });
     this.#others.push(program);
     const [link] = await program.line(/^http\S+/m);
     return { program, link };
@@ -94,12 +133,36 @@ export class System {
     if (problems.length > 0) throw new Error(problems.join("\n"));
   }
 
-  async #server(binary: string, flags: string[]): Promise<Server> {
+  async #newJoinToken(): Promise<string> {
+    const token = await this.operator("relay-token");
+    this.joinTokens.push(token);
+    return token;
+  }
+
+  #internal(): string {
+    return `127.0.0.1:${this.directory.internalPort}`;
+  }
+
+  /** Waits until the directory has found a relay at its public address. */
+  async #getsWork(name: string): Promise<void> {
+    const token = (await readFile(join(this.dataDir("directory"), "operator-token"), "utf8")).trim();
+    const headers = { authorization: `Bearer ${token}` };
+    const deadline = Date.now() + READY_TIME_MAX_MS;
+    for (;;) {
+      const answer = await fetch(`http://${this.#internal()}/operator/relays`, { headers });
+      const { relays } = (await answer.json()) as { relays: { name: string; state: string }[] };
+      if (relays.some((relay) => relay.name === name && relay.state === "ready")) return;
+      if (Date.now() > deadline) throw new Error(`${name} gets no work: ${JSON.stringify(relays)}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async #server(binary: string, flags: string[], joinWith: NodeJS.ProcessEnv): Promise<Server> {
     const program = new Program(
       binary,
       join(BINARIES, binary),
       [...flags, "--internal-listen", "127.0.0.1:0", "--log-format", "json"],
-      { JOIN_SECRET: this.#secret },
+      { ...this.#env, ...joinWith },
     );
     const [, port] = await program.line(/"listen":"[^"]*:(\d+)"/);
     const [, internalPort] = await program.line(/"internal_listen":"[^"]*:(\d+)"/);
