@@ -1,5 +1,5 @@
 // What browser tests share: running servers, and browsers that end with the test.
-import { type Browser, test as base, type Page } from "@playwright/test";
+import { type Browser, test as base, expect, type Page } from "@playwright/test";
 import { launchChromium, SCREEN, serveClock } from "./chromium.ts";
 import { System, type SystemOptions } from "./system.ts";
 import { type Reading, readClock } from "./wall_clock.ts";
@@ -79,6 +79,37 @@ export async function plays(page: Page, timeMaxMs = 30_000): Promise<void> {
   await page.locator('live-player[data-state="playing"]').waitFor({ timeout: timeMaxMs });
 }
 
+/** Waits until the player of a page has shown so many more frames. */
+export async function goesOn(page: Page, frames = 30): Promise<void> {
+  const shown = async () =>
+    await page.evaluate(
+      () => document.querySelector("live-player")?.video.getVideoPlaybackQuality().totalVideoFrames ?? 0,
+    );
+  const before = await shown();
+  await expect.poll(shown, { timeout: 30_000 }).toBeGreaterThan(before + frames);
+}
+
+/** How many colours the player of a page shows: a picture has many, a black one has few. */
+export async function coloursOn(page: Page): Promise<number> {
+  return await page.evaluate(() => {
+    const video = document.querySelector("live-player")?.video;
+    const context = new OffscreenCanvas(64, 36).getContext("2d");
+    if (!video || !context) return 0;
+    context.drawImage(video, 0, 0, 64, 36);
+    const { data } = context.getImageData(0, 0, 64, 36);
+    const colours = new Set<number>();
+    for (let at = 0; at < data.length; at += 4) {
+      colours.add((((data[at] ?? 0) >> 4) << 8) | (((data[at + 1] ?? 0) >> 4) << 4) | ((data[at + 2] ?? 0) >> 4));
+    }
+    return colours.size;
+  });
+}
+
+/** What the player of a page has counted as tampered with. */
+export async function tamperedOn(page: Page): Promise<number> {
+  return await page.evaluate(() => document.querySelector("live-player")?.stats.tampered ?? 0);
+}
+
 /** How long a busy machine may take to show the frames that are waited for. */
 const FRAMES_TIME_MAX_MS = 40_000;
 
@@ -87,4 +118,11 @@ export async function clockOn(page: Page, frames: number): Promise<Reading> {
   return await page.evaluate(readClock, { durationMs: FRAMES_TIME_MAX_MS, screenWidth: SCREEN.width, frames });
 }
 
-export { expect } from "@playwright/test";
+declare global {
+  interface HTMLElementTagNameMap {
+    /** What the tests use of the player. */
+    "live-player": HTMLElement & { video: HTMLVideoElement; stats: { tampered: number } };
+  }
+}
+
+export { expect };

@@ -4,6 +4,8 @@ import WebSocket from "ws";
 export interface MediaMessage {
   kind: "init" | "chunk";
   key: boolean;
+  /** The payload is end-to-end encrypted. */
+  sealed: boolean;
   track: number;
   segment: number;
   chunk: number;
@@ -26,6 +28,7 @@ export function readMediaMessage(bytes: Buffer): MediaMessage {
   return {
     kind: kind === 1 ? "init" : "chunk",
     key: (bytes.readUInt8(1) & 1) === 1,
+    sealed: (bytes.readUInt8(1) & 2) === 2,
     track: bytes.readUInt16BE(2),
     segment: bytes.readUInt32BE(4),
     chunk: bytes.readUInt32BE(8),
