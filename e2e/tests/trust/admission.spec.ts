@@ -1,0 +1,146 @@
+// Who gets in: passwords of streams, passes of broadcasters, and viewers who are sent away.
+import { coloursOn, expect, goesOn, plays, test } from "../../src/fixtures.ts";
+import { System } from "../../src/system.ts";
+
+const PASSWORD = "lamp river 7";
+
+test("a stream with a password asks for it and plays; the tab remembers it, the list never shows it", async ({
+  goLive,
+  newPage,
+  system,
+}) => {
+  const { link } = await goLive("Behind a password", { password: PASSWORD });
+  const viewer = await newPage();
+  await viewer.goto(link);
+  await viewer.getByTestId("stream-password").fill("guess");
+  await viewer.getByTestId("give-password").click();
+  await expect(viewer.locator("live-player")).toContainText("That is not the password");
+  expect(await viewer.content()).not.toContain("Behind a password");
+  await viewer.getByTestId("stream-password").fill(PASSWORD);
+  await viewer.keyboard.press("Enter");
+  await plays(viewer);
+  await expect(viewer.getByTestId("stream-title")).toHaveText("Behind a password");
+  await viewer.reload();
+  await plays(viewer);
+  const list = await newPage();
+  await list.goto(`${system.url}/view`);
+  await list.getByTestId("empty-list").waitFor();
+  await expect(list.getByTestId("stream-card")).toHaveCount(0);
+});
+
+test("guessing a password is slowed down, in words", async ({ system, newPage }) => {
+  const flags = ["--source", "test", "--title", "Guess", "--visibility", "password"];
+  const { link } = await system.broadcast(flags, { STREAM_PASSWORD: PASSWORD });
+  const viewer = await newPage();
+  await viewer.goto(link);
+  for (let guess = 0; guess < 6; guess++) {
+    await viewer.getByTestId("stream-password").fill(`guess ${guess}`);
+    await viewer.getByTestId("give-password").click();
+    await viewer.locator('live-player[data-state="needs_password"]').waitFor();
+  }
+  await expect(viewer.locator("live-player")).toContainText(/The next is possible in \d+ seconds/);
+  await expect(viewer.getByTestId("give-password")).toBeDisabled();
+});
+
+test("a viewer who is removed is told within two seconds and stays out; others go on", async ({ goLive, newPage }) => {
+  const { page, link } = await goLive("Somebody goes");
+  const unwanted = await newPage();
+  await unwanted.goto(link);
+  await plays(unwanted);
+  const member = page.getByTestId("audience-member");
+  await expect(member).toHaveCount(1);
+  const viewerId = await member.getAttribute("data-viewer");
+  const other = await newPage();
+  await other.goto(link);
+  await plays(other);
+  await expect(member).toHaveCount(2);
+
+  await page.locator(`[data-viewer="${viewerId}"]`).getByTestId("remove-viewer").click();
+  await expect(page.getByTestId("dialog")).toContainText("same network address");
+  const removedAt = Date.now();
+  await page.getByTestId("confirm-remove").click();
+  await unwanted.getByTestId("curtain").filter({ hasText: "has removed you" }).waitFor({ timeout: 2_000 });
+  console.log(`told after ${Date.now() - removedAt} ms`);
+  await expect(member).toHaveCount(1);
+  await goesOn(other, 60);
+  await unwanted.reload();
+  await expect(unwanted.getByTestId("curtain")).toContainText("has removed you");
+  await expect(unwanted.getByTestId("retry")).toHaveCount(0);
+  expect(await coloursOn(unwanted)).toBeLessThan(3);
+});
+
+test("where passes are asked for, the page asks, keeps a good one, and is told when it is revoked", async ({
+  livePage,
+}) => {
+  const system = await System.start({ relays: 1, directoryFlags: ["--broadcast", "passes"] });
+  try {
+    const page = await livePage(system);
+    await page.getByTestId("title").fill("With a pass");
+    await page.getByTestId("go-live").click();
+    await expect(page.getByTestId("pass-words")).toContainText("Ask the person who runs this server");
+    await page.getByTestId("pass").fill(`dsp_${"x".repeat(32)}`);
+    await page.getByTestId("go-live").click();
+    await expect(page.getByTestId("pass-words")).toContainText("does not take that pass");
+    const pass = await system.operator("pass", "add", "anna");
+    await page.getByTestId("pass").fill(pass);
+    await page.getByTestId("go-live").click();
+    await page.locator('[data-testid="state"][data-state="live"]').waitFor();
+    await page.getByTestId("stop").click();
+    await page.getByTestId("go-again").click();
+    await expect(page.getByTestId("pass-words")).toContainText("kept on this computer");
+    await expect(page.getByTestId("pass")).toHaveValue("");
+    await page.getByTestId("title").fill("Once more");
+    await page.getByTestId("go-live").click();
+    await page.locator('[data-testid="state"][data-state="live"]').waitFor();
+    await system.operator("pass", "revoke", "anna");
+    await expect(page.getByTestId("over")).toContainText("cut off");
+    await expect(page.getByTestId("state")).toContainText(/pass/i);
+  } finally {
+    await system.stop();
+  }
+});
+
+test("a relay that is revoked loses its stream to another, and everybody goes on there", async ({
+  goLive,
+  newPage,
+  system,
+}) => {
+  const { page, link } = await goLive("Moves");
+  const viewer = await newPage();
+  await viewer.goto(link);
+  await plays(viewer);
+  await viewer.evaluate(() => Object.assign(window, { sameDocument: true }));
+  const relay = await page.getByTestId("relay").innerText();
+  await system.operator("relay-revoke", relay);
+  await expect(page.getByTestId("relay")).not.toHaveText(new RegExp(`${relay}|–`), { timeout: 10_000 });
+  await page.locator('[data-testid="state"][data-state="live"]').waitFor();
+  await plays(viewer);
+  await goesOn(viewer, 60);
+  expect(await viewer.evaluate(() => "sameDocument" in window)).toBe(true);
+});
+
+test("a stream that its operator ends is over for its broadcaster, in words", async ({ goLive, system }) => {
+  const { page, link } = await goLive("Ended from above");
+  await system.operator("end", new URL(link).pathname.split("/").pop() ?? "");
+  await expect(page.getByTestId("over")).toContainText("cut off");
+});
+
+test("a title that looks like a page is shown as text everywhere", async ({ goLive, newPage, system }) => {
+  const title = `<img src=x onerror="window.hacked=1"><b>bold</b>`;
+  const { page, link } = await goLive(title);
+  const viewer = await newPage();
+  await viewer.goto(link);
+  await plays(viewer);
+  await expect(viewer.getByTestId("stream-title")).toHaveText(title);
+  expect(await viewer.title()).toContain(title);
+  const list = await newPage();
+  await list.goto(`${system.url}/view`);
+  await expect(list.getByTestId("stream-card").getByRole("heading")).toHaveText(title);
+  await list.goto(`${system.url}/`);
+  await expect(list.getByTestId("stream-card").getByRole("heading")).toHaveText(title);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(title);
+  for (const each of [page, viewer, list]) {
+    expect(await each.evaluate(() => "hacked" in window)).toBe(false);
+    await expect(each.locator("img")).toHaveCount(0);
+  }
+});
