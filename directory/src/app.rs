@@ -1,23 +1,31 @@
-//! What every call works with: the registry behind its lock, the clock, the keys, and the channel to the open lists.
+//! What every call works with: the registry behind its lock, the clock, the keys, what is kept on disk, and the channels to those
+//! who wait for news.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::rand;
 use protocol::{
-    RelayName, Secret, StreamId, ViewerId,
-    http::{Assignment, ListEvent, StreamState},
+    BroadcastKey, RelayName, Secret, StreamId, ViewerId,
+    http::{Assignment, BroadcastPolicy, ListEvent, StreamState},
     relay_proof::Membership,
     signing::{Claims, PublicKey, SigningKey},
     ticket::Grant,
 };
 use service::{Clock, Lifecycle};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tracing::{error, info, warn};
 
 use crate::{
+    allowances::Allowances,
     failure::Failure,
-    metrics::Metrics,
-    registry::{Note, Place, Registry},
+    members::Members,
+    metrics::{Metrics, Reason},
+    passes::Passes,
+    password_gate::PasswordGate,
+    password_guesses::PasswordGuesses,
+    registry::{DueCheck, Note, Orders, Place, PlaceError, Registry},
+    relay_check::Dialler,
+    state_file::Kept,
 };
 
 /// Changes of the list that a slow reader may be behind; past them it gets the whole list anew.
@@ -26,74 +34,117 @@ pub(crate) const CHANGES_BEHIND_MAX: usize = 256;
 /// Most open event streams: each holds a connection.
 pub(crate) const EVENT_READERS_MAX: usize = 4096;
 
+/// Relays that are dialled at a time.
+const DIALS_MAX: usize = 16;
+
 /// The directory's state. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Inner>);
 
+/// What the directory is made of.
+pub(crate) struct Parts {
+    pub(crate) registry: Registry,
+    pub(crate) clock: Clock,
+    pub(crate) signer: SigningKey,
+    pub(crate) join_secret: Option<Secret>,
+    pub(crate) operator_token: Secret,
+    pub(crate) broadcast: BroadcastPolicy,
+    pub(crate) members: Kept<Members>,
+    pub(crate) passes: Kept<Passes>,
+    pub(crate) dialler: Dialler,
+    pub(crate) allowances: Allowances,
+    pub(crate) metrics: Metrics,
+    pub(crate) life: Lifecycle,
+}
+
 struct Inner {
+    parts: Parts,
     registry: Mutex<Registry>,
-    clock: Clock,
-    signer: SigningKey,
-    join_secret: Secret,
     changes: broadcast::Sender<Arc<str>>,
+    orders: watch::Sender<()>,
     readers: Arc<Semaphore>,
-    metrics: Metrics,
-    life: Lifecycle,
+    dials: Arc<Semaphore>,
+    guesses: Mutex<PasswordGuesses>,
+    gate: PasswordGate,
 }
 
 impl App {
-    pub(crate) fn new(
-        registry: Registry,
-        clock: Clock,
-        signer: SigningKey,
-        join_secret: Secret,
-        metrics: Metrics,
-        life: Lifecycle,
-    ) -> Self {
+    pub(crate) fn new(mut parts: Parts) -> Self {
         Self(Arc::new(Inner {
-            registry: Mutex::new(registry),
-            clock,
-            signer,
-            join_secret,
+            registry: Mutex::new(std::mem::take(&mut parts.registry)),
+            parts,
             changes: broadcast::Sender::new(CHANGES_BEHIND_MAX),
+            orders: watch::Sender::new(()),
             readers: Arc::new(Semaphore::new(EVENT_READERS_MAX)),
-            metrics,
-            life,
+            dials: Arc::new(Semaphore::new(DIALS_MAX)),
+            guesses: Mutex::default(),
+            gate: PasswordGate::default(),
         }))
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.0.clock
+        &self.0.parts.clock
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
-        &self.0.metrics
+        &self.0.parts.metrics
     }
 
     pub(crate) fn life(&self) -> &Lifecycle {
-        &self.0.life
+        &self.0.parts.life
     }
 
-    pub(crate) fn join_secret(&self) -> &Secret {
-        &self.0.join_secret
+    pub(crate) fn join_secret(&self) -> Option<&Secret> {
+        self.0.parts.join_secret.as_ref()
+    }
+
+    pub(crate) fn operator_token(&self) -> &Secret {
+        &self.0.parts.operator_token
+    }
+
+    pub(crate) fn broadcast(&self) -> BroadcastPolicy {
+        self.0.parts.broadcast
+    }
+
+    pub(crate) fn members(&self) -> &Kept<Members> {
+        &self.0.parts.members
+    }
+
+    pub(crate) fn passes(&self) -> &Kept<Passes> {
+        &self.0.parts.passes
+    }
+
+    pub(crate) fn allowances(&self) -> &Allowances {
+        &self.0.parts.allowances
+    }
+
+    pub(crate) fn gate(&self) -> &PasswordGate {
+        &self.0.gate
+    }
+
+    pub(crate) fn guesses<T>(&self, work: impl FnOnce(&mut PasswordGuesses) -> T) -> T {
+        work(&mut self.0.guesses.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn ticket_key(&self) -> PublicKey {
-        self.0.signer.public_key()
+        self.0.parts.signer.public_key()
     }
 
     pub(crate) fn readers(&self) -> &Arc<Semaphore> {
         &self.0.readers
     }
 
-    /// Lets `work` use the registry at this moment, then tells the open lists what changed.
+    /// Lets `work` use the registry at this moment, then tells the open lists and the broadcasters what changed.
     pub(crate) fn registry<T>(&self, work: impl FnOnce(&mut Registry, u64) -> T) -> T {
         let (result, notes) = {
             // A panic of one call must not end all others: the registry is left as that call left it.
             let mut registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
-            let result = work(&mut registry, self.0.clock.now_us());
+            let result = work(&mut registry, self.clock().now_us());
             for change in registry.take_changes() {
                 self.tell(&change);
+            }
+            if registry.take_news_for_broadcasters() {
+                self.0.orders.send_replace(());
             }
             (result, registry.take_notes())
         };
@@ -110,36 +161,65 @@ impl App {
         self.registry(|registry, _| (ListEvent::Streams { streams: registry.list() }, self.0.changes.subscribe()))
     }
 
+    /// Wakes up whenever some broadcaster has other orders.
+    pub(crate) fn news_for_broadcasters(&self) -> watch::Receiver<()> {
+        self.0.orders.subscribe()
+    }
+
     /// What the passing of time brings.
     pub(crate) fn tick(&self) {
         let counts = self.registry(|registry, now_us| {
             registry.tick(now_us);
             registry.counts(now_us)
         });
-        self.0.metrics.set_counts(&counts);
+        self.metrics().set_counts(&counts);
         let open = EVENT_READERS_MAX.saturating_sub(self.0.readers.available_permits());
-        self.0.metrics.event_readers.set(i64::try_from(open).unwrap_or(i64::MAX));
+        self.metrics().event_readers.set(i64::try_from(open).unwrap_or(i64::MAX));
+        self.allowances().tidy();
+        self.dial();
+    }
+
+    /// Dials the relays whose time it is.
+    pub(crate) fn dial(&self) {
+        for due in self.registry(|registry, now_us| registry.due_checks(now_us)) {
+            let app = self.clone();
+            self.life().spawn(async move { app.check(due).await });
+        }
+    }
+
+    async fn check(&self, due: DueCheck) {
+        let Ok(_permit) = Arc::clone(&self.0.dials).acquire_owned().await else { return };
+        let result = self.0.parts.dialler.check(&due).await;
+        let reason = result.as_ref().err().map_or("good", |error| error.reason());
+        self.metrics().relay_checks.get_or_create(&Reason { reason }).inc();
+        let result = result.map_err(|error| error.to_string());
+        self.registry(|registry, now_us| registry.checked(now_us, &due, result));
     }
 
     /// The way to send a stream: the place's relays and a ticket that names them all.
     pub(crate) fn publish(&self, stream: StreamId, place: Place) -> Result<Assignment, Failure> {
-        let grant = Grant::publish(stream, place.epoch, names(&place), self.0.clock.now_s());
+        let grant = Grant::publish(stream, place.epoch, names(&place), self.clock().now_s());
         Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch })
     }
 
     /// The way to watch it.
     pub(crate) fn watch(&self, stream: StreamId, viewer: ViewerId, place: Place) -> Result<Assignment, Failure> {
-        let grant = Grant::watch(stream, place.epoch, names(&place), viewer, self.0.clock.now_s());
+        let grant = Grant::watch(stream, place.epoch, names(&place), viewer, self.clock().now_s());
         Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch })
+    }
+
+    /// What the broadcaster that owns a stream is to do.
+    pub(crate) fn orders(&self, stream: StreamId, key: &BroadcastKey) -> Result<Orders, PlaceError> {
+        self.registry(|registry, _| registry.orders(stream, key))
     }
 
     /// What a relay joins with from now on.
     pub(crate) fn membership(&self, relay: RelayName, public_key: PublicKey) -> Result<Secret, Failure> {
-        self.sign(&Membership { relay, public_key, issued_at_s: self.0.clock.now_s() })
+        self.sign(&Membership { relay, public_key, issued_at_s: self.clock().now_s() })
     }
 
     pub(crate) fn sign(&self, claims: &impl Claims) -> Result<Secret, Failure> {
-        self.0.signer.sign(claims).map_err(|error| {
+        self.0.parts.signer.sign(claims).map_err(|error| {
             error!(%error, "a token could not be signed");
             Failure::internal()
         })
@@ -148,11 +228,14 @@ impl App {
     fn log(&self, note: &Note) {
         match note {
             Note::RelayLost(relay) => {
-                self.0.metrics.relays_lost.inc();
-                warn!(%relay, "a relay was silent for too long and lost its name");
+                self.metrics().relays_lost.inc();
+                warn!(%relay, "a relay was silent for too long and lost its place");
             }
+            Note::RelayGood(relay) => info!(%relay, "a relay answers at its public address and gets work"),
+            Note::RelayProblem(relay, problem) => warn!(%relay, "a relay failed its check: {problem}"),
             Note::StreamIs(id, StreamState::Live) => info!(stream.id = %id, "a stream is live"),
             Note::StreamIs(id, _) => info!(stream.id = %id, "a stream is live no more; its broadcaster may come back"),
+            Note::StreamMoved(id) => info!(stream.id = %id, "a stream was told to move to another relay"),
             Note::StreamExpired(id) => info!(stream.id = %id, "a stream ended: no media came for too long"),
         }
     }
@@ -187,8 +270,20 @@ pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
 impl App {
     /// A directory without relays, for tests of single calls.
     pub(crate) fn for_tests(clock: Clock) -> Self {
-        let signer = SigningKey::from_pkcs8(&SigningKey::generate_pkcs8().unwrap()).unwrap();
-        let secret = "a-secret-of-the-tests".into();
-        Self::new(Registry::new(100), clock, signer, secret, Metrics::default(), Lifecycle::new())
+        let folder = tempfile::tempdir().unwrap();
+        Self::new(Parts {
+            registry: Registry::new(100),
+            clock,
+            signer: SigningKey::from_pkcs8(&SigningKey::generate_pkcs8().unwrap()).unwrap(),
+            join_secret: Some("a-secret-of-the-tests".into()),
+            operator_token: "a-token-of-the-tests".into(),
+            broadcast: BroadcastPolicy::Open,
+            members: Kept::load(folder.path()).unwrap(),
+            passes: Kept::load(folder.path()).unwrap(),
+            dialler: Dialler::new(service::tls::client_config(None).unwrap(), Vec::new()),
+            allowances: Allowances::new(&crate::config::AllowanceFlags::default()),
+            metrics: Metrics::default(),
+            life: Lifecycle::new(),
+        })
     }
 }

@@ -3,9 +3,14 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
-use clap::Parser;
-use protocol::Secret;
+use clap::{Parser, ValueEnum};
+use protocol::{Secret, http::BroadcastPolicy};
 use service::{DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
+
+pub use self::allowance_flags::AllowanceFlags;
+use crate::relay_check::ConnectTo;
+
+mod allowance_flags;
 
 /// Shortest join secret: guessing eight characters over HTTP takes longer than the relays live.
 const JOIN_SECRET_CHARS_MIN: usize = 8;
@@ -25,17 +30,24 @@ pub struct Config {
     #[arg(long, env = "DIRECTORY_LISTEN", default_value = "0.0.0.0:5000", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
-    /// Address and port of /healthz, /readyz and /metrics, for operators: not to be reachable by strangers
-    #[arg(long, env = "DIRECTORY_INTERNAL_LISTEN", default_value = "127.0.0.1:5080", value_name = "ADDRESS:PORT")]
+    /// Address and port of /healthz, /readyz, /metrics and the operator's calls, for operators: not to be reachable by strangers
+    #[arg(
+        long,
+        env = "DIRECTORY_INTERNAL_LISTEN",
+        default_value = "127.0.0.1:5080",
+        value_name = "ADDRESS:PORT",
+        global = true
+    )]
     pub internal_listen: SocketAddr,
 
-    /// The secret that relays join with, at least 8 characters, the same for the directory and its relays. Rather given by the
-    /// environment than here, where other users of the machine can read it
+    /// A secret that every relay may join with that knows it, at least 8 characters. Without one, relays join with tokens from
+    /// `directory relay-token`. Rather given by the environment than here, where other users of the machine can read it
     #[arg(long, env = "JOIN_SECRET", hide_env_values = true, default_value = "", hide_default_value = true)]
     pub join_secret: Secret,
 
-    /// Folder of what must outlive a restart: the key that tickets are signed with, made at the first start
-    #[arg(long, env = "DIRECTORY_DATA_DIR", default_value = "directory-data", value_name = "FOLDER")]
+    /// Folder of what must outlive a restart: the key that tickets are signed with and the operator's token, both made at the
+    /// first start, which relays belong here, and who may go live
+    #[arg(long, env = "DIRECTORY_DATA_DIR", default_value = "directory-data", value_name = "FOLDER", global = true)]
     pub data_dir: PathBuf,
 
     /// Seconds that requests may take to finish after a stop was asked for
@@ -50,6 +62,23 @@ pub struct Config {
     #[arg(long, env = "DIRECTORY_STREAMS_MAX", default_value_t = 1000, value_name = "COUNT")]
     pub streams_max: usize,
 
+    /// Who may go live: everybody, or whoever has a pass from `directory pass add`. Without this flag everybody where --listen is
+    /// an address of this machine alone, and else whoever has a pass
+    #[arg(long, env = "BROADCAST", value_enum, value_name = "WHO")]
+    pub broadcast: Option<Broadcast>,
+
+    /// Where to really dial a relay whose public HOST:PORT can't be reached from here, as in curl; several are separated by commas
+    #[arg(long, env = "CONNECT_TO", value_name = "HOST:PORT:HOST2:PORT2", value_delimiter = ',')]
+    pub connect_to: Vec<ConnectTo>,
+
+    /// PEM file of one more authority whose certificates of relays are trusted
+    #[arg(long, env = "CA_FILE", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// How much one address may ask for.
+    #[command(flatten)]
+    pub allowances: AllowanceFlags,
+
     /// How the public reaches it.
     #[command(flatten)]
     pub door: DoorFlags,
@@ -63,11 +92,7 @@ impl Config {
     pub fn check(&self) -> Result<()> {
         let secret = self.join_secret.expose();
         ensure!(
-            !secret.is_empty(),
-            "no join secret: set JOIN_SECRET to a secret that the relays get too, for instance from `openssl rand -hex 32`"
-        );
-        ensure!(
-            secret.chars().count() >= JOIN_SECRET_CHARS_MIN,
+            secret.is_empty() || secret.chars().count() >= JOIN_SECRET_CHARS_MIN,
             "the join secret has fewer than {JOIN_SECRET_CHARS_MIN} characters: set JOIN_SECRET to a longer one, for \
              instance from `openssl rand -hex 32`"
         );
@@ -90,11 +115,31 @@ impl Config {
         Ok(())
     }
 
+    /// Who may go live.
+    #[must_use]
+    pub fn broadcast_policy(&self) -> BroadcastPolicy {
+        match self.broadcast {
+            Some(Broadcast::Open) => BroadcastPolicy::Open,
+            Some(Broadcast::Passes) => BroadcastPolicy::Passes,
+            None if self.listen.ip().to_canonical().is_loopback() => BroadcastPolicy::Open,
+            None => BroadcastPolicy::Passes,
+        }
+    }
+
     /// How long the end of the process may take.
     #[must_use]
     pub const fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_seconds)
     }
+}
+
+/// Who may go live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Broadcast {
+    /// Everybody who reaches the directory
+    Open,
+    /// Whoever has a pass from `directory pass add`
+    Passes,
 }
 
 #[cfg(test)]
@@ -115,13 +160,31 @@ mod tests {
 
     #[test]
     fn each_wrong_flag_gets_a_sentence_that_says_what_to_change() {
-        assert!(refused(&["--join-secret", ""]).starts_with("no join secret: set JOIN_SECRET"));
         assert!(refused(&["--join-secret", "short"]).contains("fewer than 8 characters"));
         assert!(refused(&["--join-secret", "with a space"]).contains("spaces"));
         assert!(refused(&["--join-secret", "long-enough", "--streams-max", "0"]).contains("--streams-max is 0"));
         assert!(
             refused(&["--join-secret", "long-enough", "--grace-seconds", "9999"]).contains("--grace-seconds is 9999")
         );
+    }
+
+    #[test]
+    fn everybody_goes_live_on_a_directory_of_this_machine_alone() {
+        let policy =
+            |flags: &[&str]| Config::try_parse_from([&["directory"], flags].concat()).unwrap().broadcast_policy();
+        assert_eq!(policy(&[]), BroadcastPolicy::Passes);
+        for address in ["127.0.0.1:5000", "[::1]:5000"] {
+            assert_eq!(policy(&["--listen", address]), BroadcastPolicy::Open, "{address}");
+        }
+        assert_eq!(policy(&["--listen", "127.0.0.1:5000", "--broadcast", "passes"]), BroadcastPolicy::Passes);
+        assert_eq!(policy(&["--broadcast", "open"]), BroadcastPolicy::Open);
+    }
+
+    #[test]
+    fn real_addresses_are_separated_by_commas() {
+        let flags = ["directory", "--connect-to", "localhost:5001:relay-1:5001,localhost:5002:relay-2:5002"];
+        assert_eq!(Config::try_parse_from(flags).unwrap().connect_to.len(), 2);
+        assert!(Config::try_parse_from(["directory", "--connect-to", "localhost"]).is_err());
     }
 
     #[test]

@@ -1,13 +1,19 @@
 //! What calls take out of a request, with every refusal as a [`Failure`].
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use axum::{
     Json,
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Request, rejection::JsonRejection},
-    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
+    extract::{
+        FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, Path, Request,
+        rejection::JsonRejection,
+    },
+    http::{Extensions, HeaderMap, HeaderName, StatusCode, header, request::Parts},
 };
-use protocol::{ErrorCode, RelayName, Secret, StreamId, ids::InvalidName, limits::HTTP_BODY_BYTES_MAX};
+use protocol::{ErrorCode, RelayName, Secret, StreamId, ViewerId, ids::InvalidName, limits::HTTP_BODY_BYTES_MAX};
 use serde::de::DeserializeOwned;
+use service::ClientAddress;
 
 use crate::failure::Failure;
 
@@ -64,6 +70,23 @@ fn too_large() -> Failure {
     Failure::new(ErrorCode::TooLarge, format!("the body has more than {HTTP_BODY_BYTES_MAX} bytes"))
 }
 
+/// Whom a request comes from.
+pub(crate) struct Client(pub(crate) ClientAddress);
+
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(Self(client_of(&parts.extensions)))
+    }
+}
+
+/// Whom a request comes from. One that came through no door, as in tests, is of this machine.
+pub(crate) fn client_of(extensions: &Extensions) -> ClientAddress {
+    let known = extensions.get::<ClientAddress>().copied();
+    known.unwrap_or(ClientAddress::of_peer(IpAddr::V4(Ipv4Addr::LOCALHOST), false))
+}
+
 /// The `{id}` of a path.
 pub(crate) struct Id(pub(crate) StreamId);
 
@@ -72,6 +95,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         segment(parts, state, InvalidName::StreamId).await.map(Self)
+    }
+}
+
+/// The `{id}` and `{viewer}` of a path.
+pub(crate) struct StreamAndViewer(pub(crate) StreamId, pub(crate) ViewerId);
+
+impl<S: Send + Sync> FromRequestParts<S> for StreamAndViewer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let invalid = |error: InvalidName| Failure::new(ErrorCode::InvalidRequest, error.to_string());
+        let texts = <Path<(String, String)> as FromRequestParts<S>>::from_request_parts(parts, state).await;
+        let Path((stream, viewer)) = texts.map_err(|_| invalid(InvalidName::StreamId))?;
+        Ok(Self(stream.parse().map_err(invalid)?, viewer.parse().map_err(invalid)?))
     }
 }
 
@@ -92,7 +129,7 @@ where
     T: std::str::FromStr<Err = InvalidName>,
     S: Send + Sync,
 {
-    let text = Path::<String>::from_request_parts(parts, state).await;
+    let text = <Path<String> as FromRequestParts<S>>::from_request_parts(parts, state).await;
     let parsed = text.map_err(|_| otherwise).and_then(|Path(text)| text.parse());
     parsed.map_err(|error| Failure::new(ErrorCode::InvalidRequest, error.to_string()))
 }
@@ -143,5 +180,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
             return Err(Failure::unauthorized("this call needs the header `Authorization: Bearer ...`"));
         }
         Ok(Self(secret.trim().into()))
+    }
+}
+
+/// Without the header there is none; anything else must be well formed.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Bearer {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Failure> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
     }
 }

@@ -7,21 +7,35 @@ use axum::{
 };
 use protocol::{ErrorCode, http::ApiError, relay_proof::AssertionError};
 
-use crate::registry::{HeartbeatError, InvalidJoining, PlaceError, RegisterError};
+use crate::{
+    members::{JoinError, NameError},
+    password::InvalidPassword,
+    registry::{HeartbeatError, InvalidJoining, PlaceError, RegisterError, WatchError},
+};
 
 /// Seconds after which a client may try a call again that had no place.
-const RETRY_AFTER_S: &str = "1";
+const RETRY_AFTER_S: u64 = 1;
+
+/// Goes with the answer of a refused call, for the metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused(pub(crate) ErrorCode);
 
 /// Why a call was refused.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: ErrorCode,
     message: String,
+    retry_after_s: u64,
 }
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry_after_s: RETRY_AFTER_S }
+    }
+
+    /// Too much from one address, or of one kind.
+    pub(crate) fn too_many(message: impl Into<String>, retry_after_s: u64) -> Self {
+        Self { retry_after_s, ..Self::new(ErrorCode::TooManyRequests, message) }
     }
 
     pub(crate) fn unauthorized(message: &str) -> Self {
@@ -46,13 +60,16 @@ impl IntoResponse for Failure {
         let status = StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(ApiError { code: self.code, message: self.message })).into_response();
         let hint = match status {
-            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER_S)),
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                Some((header::RETRY_AFTER, self.retry_after_s.into()))
+            }
             _ => None,
         };
         if let Some((name, value)) = hint {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
+        response.extensions_mut().insert(Refused(self.code));
         response
     }
 }
@@ -93,6 +110,34 @@ impl From<RegisterError> for Failure {
 impl From<AssertionError> for Failure {
     fn from(error: AssertionError) -> Self {
         Self::unauthorized(&error.to_string())
+    }
+}
+
+impl From<WatchError> for Failure {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Place(error) => error.into(),
+            WatchError::Removed => Self::new(ErrorCode::ViewerRemoved, error.to_string()),
+        }
+    }
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        let code = match error {
+            JoinError::Revoked => ErrorCode::RelayRevoked,
+            JoinError::Name(NameError::Taken(_)) => ErrorCode::RelayNameTaken,
+            JoinError::Name(NameError::Full) => ErrorCode::TooManyRelays,
+            JoinError::Token(_) => ErrorCode::Unauthorized,
+            JoinError::NotWritten(_) => ErrorCode::Internal,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<InvalidPassword> for Failure {
+    fn from(error: InvalidPassword) -> Self {
+        Self::new(ErrorCode::InvalidPassword, error.to_string())
     }
 }
 

@@ -1,20 +1,33 @@
 //! The directory: the control plane. Knows streams and relays, assigns the one to the other, tells the open lists, and serves
 //! the pages. Never touches media.
 
+mod allowances;
 mod app;
+pub mod command;
 pub mod config;
 mod connections;
 mod extract;
 mod failure;
+mod members;
 pub mod metrics;
+mod operator;
+mod operator_token;
+mod passes;
+pub mod password;
+mod password_gate;
+mod password_guesses;
+mod private_file;
+mod rates;
 pub mod registry;
+pub mod relay_check;
 mod routes;
+mod state_file;
 mod ticket_key;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Result;
-use protocol::signing::SigningKey;
+use anyhow::{Context as _, Result};
+use protocol::{Secret, signing::SigningKey};
 use service::{Clock, Door, Lifecycle, internal_listener, listener};
 use tokio::{
     net::TcpListener,
@@ -22,7 +35,15 @@ use tokio::{
 };
 use tracing::info;
 
-use self::{app::App, registry::Registry};
+use self::{
+    allowances::Allowances,
+    app::{App, Parts},
+    members::Members,
+    passes::Passes,
+    registry::Registry,
+    relay_check::Dialler,
+    state_file::Kept,
+};
 pub use self::{config::Config, metrics::Metrics};
 
 /// How often the registry is told that time passes: a silent relay or an ended stream is noticed this late at most.
@@ -33,6 +54,10 @@ pub struct Directory {
     config: Config,
     clock: Clock,
     signer: SigningKey,
+    operator_token: Secret,
+    members: Kept<Members>,
+    passes: Kept<Passes>,
+    dialler: Dialler,
     door: Arc<Door>,
     public: TcpListener,
     internal: TcpListener,
@@ -46,10 +71,16 @@ impl Directory {
     pub async fn bind(config: Config) -> Result<Self> {
         config.check()?;
         let signer = ticket_key::load_or_make(&config.data_dir)?;
+        let operator_token = operator_token::load_or_make(&config.data_dir)?;
+        let (members, passes) = (Kept::load(&config.data_dir)?, Kept::load(&config.data_dir)?);
         let door = Arc::new(Door::open(&config.door, &config.data_dir, None)?);
+        // After the door, which may have made the very certificate that the relays are known by.
+        let tls = service::tls::client_config(config.ca.as_deref()).context("--ca can't be used")?;
+        let dialler = Dialler::new(tls, config.connect_to.clone());
         let public = listener::listen(config.listen, "--listen").await?;
         let internal = listener::listen(config.internal_listen, "--internal-listen").await?;
-        Ok(Self { config, clock: Clock::system(), signer, door, public, internal })
+        let clock = Clock::system();
+        Ok(Self { config, clock, signer, operator_token, members, passes, dialler, door, public, internal })
     }
 
     /// The same directory with another clock, for tests.
@@ -80,18 +111,31 @@ impl Directory {
     /// When the addresses can't be told.
     pub async fn run(self, life: Lifecycle) -> Result<()> {
         info!(listen = %self.local_addr()?, internal_listen = %self.internal_addr()?, "the directory is up");
-        let Self { config, clock, signer, door, public, internal } = self;
+        let Self { config, clock, signer, operator_token, members, passes, dialler, door, public, internal } = self;
         let metrics = Metrics::default();
         let mut exposed = prometheus_client::registry::Registry::default();
         metrics.register(&mut exposed);
         door.register(exposed.sub_registry_with_prefix("directory"));
         door.keep(public.local_addr()?.ip(), &life);
         let ready = Arc::clone(&door);
-        internal_listener::serve(internal, exposed, Arc::new(move || ready.ready()), &life);
+        let app = App::new(Parts {
+            registry: Registry::new(config.streams_max),
+            clock,
+            signer,
+            join_secret: Some(config.join_secret.clone()).filter(|secret| !secret.is_empty()),
+            operator_token,
+            broadcast: config.broadcast_policy(),
+            members,
+            passes,
+            dialler,
+            allowances: Allowances::new(&config.allowances),
+            metrics,
+            life: life.clone(),
+        });
+        let operators = routes::operator::router(app.clone());
+        internal_listener::serve_with(internal, exposed, Arc::new(move || ready.ready()), operators, &life);
 
         let grace = config.grace();
-        let registry = Registry::new(config.streams_max);
-        let app = App::new(registry, clock, signer, config.join_secret, metrics, life.clone());
         life.spawn(keep_time(app.clone()));
         life.spawn(connections::serve(public, routes::router(app), door, life.clone()));
         life.ended(grace).await;

@@ -4,12 +4,17 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser as _;
-use directory::{Config, Directory};
+use directory::{Config, Directory, command::Cli};
 use service::{Lifecycle, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(Config::parse()).await {
+    let Cli { config, ask } = Cli::parse();
+    let done = match ask {
+        Some(ask) => ask.run(&config).await.map(|answer| print!("{answer}")),
+        None => serve(config).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("directory: {error:#}");
@@ -18,7 +23,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn start(config: Config) -> Result<()> {
+async fn serve(config: Config) -> Result<()> {
     telemetry::init(config.log_format)?;
     service::listener::raise_open_files_limit();
     let life = Lifecycle::new();

@@ -20,7 +20,7 @@ pub struct State {
 /// The health of some relays.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Health {
-    /// `ready`, `late` or `full`.
+    /// `ready`, `late`, `full` or `unchecked`.
     pub health: &'static str,
 }
 
@@ -35,10 +35,10 @@ pub struct Request {
     pub code: u16,
 }
 
-/// Why a relay was refused.
+/// Why something went as it did.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Refusal {
-    /// The error code of the answer.
+pub struct Reason {
+    /// A word for it; of refusals the error code of the answer.
     pub reason: &'static str,
 }
 
@@ -60,7 +60,13 @@ pub struct Metrics {
     /// Requests answered since the start.
     pub requests: Family<Request, Counter>,
     /// Registrations refused since the start.
-    pub refused_registrations: Family<Refusal, Counter>,
+    pub refused_registrations: Family<Reason, Counter>,
+    /// Relays' public addresses dialled since the start, by what came of it.
+    pub relay_checks: Family<Reason, Counter>,
+    /// Streams and viewers refused since the start.
+    pub refused: Family<Reason, Counter>,
+    /// Viewers removed by broadcasters since the start.
+    pub viewers_removed: Counter,
 }
 
 impl Metrics {
@@ -75,6 +81,9 @@ impl Metrics {
         directory.register("relays_lost", "Relays lost by silence", self.relays_lost.clone());
         directory.register("requests", "Requests answered, by route, method and status", self.requests.clone());
         directory.register("refused_registrations", "Relays refused, by reason", self.refused_registrations.clone());
+        directory.register("relay_checks", "Relays dialled, by what came of it", self.relay_checks.clone());
+        directory.register("refused", "Calls refused, by reason", self.refused.clone());
+        directory.register("viewers_removed", "Viewers removed by broadcasters", self.viewers_removed.clone());
     }
 
     /// Takes over how much there is of everything.
@@ -85,7 +94,9 @@ impl Metrics {
         {
             self.streams.get_or_create(&State { state }).set(count(streams));
         }
-        for (health, relays) in [("ready", counts.ready), ("late", counts.late), ("full", counts.full)] {
+        for (health, relays) in
+            [("ready", counts.ready), ("late", counts.late), ("full", counts.full), ("unchecked", counts.unchecked)]
+        {
             self.relays.get_or_create(&Health { health }).set(count(relays));
         }
         self.viewers.set(counts.viewers);

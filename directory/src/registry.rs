@@ -2,18 +2,23 @@
 //! decisions, and collects what the open lists are to be told. No input or output, no clock, no randomness.
 
 mod assignment;
+mod check;
 mod ended;
 mod joining;
 mod lease;
+mod moving;
 mod note;
+mod operator;
 mod relay;
+mod removed;
 mod said;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -24,18 +29,23 @@ use protocol::{
 };
 use thiserror::Error;
 
+pub use self::{
+    check::DueCheck,
+    ended::EndReason,
+    joining::InvalidJoining,
+    lease::{HeartbeatError, RegisterError},
+    moving::Orders,
+    note::Note,
+    operator::{RelayStatus, StreamStatus},
+    relay::{Joining, RelayHealth},
+    stream::NewStream,
+    watching::WatchError,
+};
 use self::{
     ended::Ended,
     relay::Relay,
     said::Said,
     stream::{FAILOVER_TIME_MAX, Stream},
-};
-pub use self::{
-    joining::InvalidJoining,
-    lease::{HeartbeatError, RegisterError},
-    note::Note,
-    relay::{Joining, RelayHealth},
-    stream::NewStream,
 };
 
 /// Why a stream has no place.
@@ -79,12 +89,14 @@ pub struct Counts {
     pub late: usize,
     /// Relays that carry as much as they may.
     pub full: usize,
+    /// Relays that get no work, because nobody or somebody else answers at their public address.
+    pub unchecked: usize,
     /// Viewers over all relays.
     pub viewers: u64,
 }
 
 /// Streams and relays.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Registry {
     streams: HashMap<StreamId, Stream>,
     /// The listing order: every stream has its own microsecond.
@@ -92,6 +104,9 @@ pub struct Registry {
     relays: BTreeMap<RelayName, Relay>,
     ended: Ended,
     said: Said,
+    /// Streams that have to leave their relay, and have nowhere to go yet.
+    homeless: BTreeSet<StreamId>,
+    news_for_broadcasters: bool,
     streams_max: usize,
     changes: Vec<ListEvent>,
     notes: Vec<Note>,
@@ -101,16 +116,7 @@ impl Registry {
     /// An empty registry that takes up to `streams_max` streams.
     #[must_use]
     pub fn new(streams_max: usize) -> Self {
-        Self {
-            streams: HashMap::new(),
-            by_age: BTreeMap::new(),
-            relays: BTreeMap::new(),
-            ended: Ended::default(),
-            said: Said::default(),
-            streams_max,
-            changes: Vec::new(),
-            notes: Vec::new(),
-        }
+        Self { streams_max, ..Self::default() }
     }
 
     /// Makes a stream and gives it relays.
@@ -190,7 +196,7 @@ impl Registry {
     /// When there is no such stream, or the key is another stream's.
     pub fn end(&mut self, id: StreamId, key: &BroadcastKey) -> Result<(), PlaceError> {
         self.owned(id, key)?;
-        self.remove(id);
+        self.remove(id, EndReason::Broadcaster);
         Ok(())
     }
 
@@ -199,11 +205,12 @@ impl Registry {
     pub fn tick(&mut self, now_us: u64) {
         self.lose_silent_relays(now_us);
         self.said.forget_old(now_us);
+        self.find_homes(now_us);
         let over: Vec<_> =
             self.streams.values().filter(|stream| stream.is_over(now_us)).map(|stream| stream.id).collect();
         for id in over {
             self.notes.push(Note::StreamExpired(id));
-            self.remove(id);
+            self.remove(id, EndReason::Expired);
         }
         let Self { streams, changes, .. } = self;
         changes.extend(streams.values_mut().filter_map(|stream| stream.tell(now_us)));
@@ -245,6 +252,7 @@ impl Registry {
                 RelayHealth::Ready => &mut counts.ready,
                 RelayHealth::Late => &mut counts.late,
                 RelayHealth::Full => &mut counts.full,
+                RelayHealth::Unchecked => &mut counts.unchecked,
             } += 1;
         }
         counts
@@ -261,10 +269,10 @@ impl Registry {
         if stream.about.key_hash.matches(key) { Ok(stream) } else { Err(PlaceError::Unauthorized) }
     }
 
-    /// The addresses of those of `names` that still are relays.
+    /// The addresses of those of `names` that still are relays, and good ones.
     fn place(&self, names: &[RelayName], epoch: u32) -> Result<Place, PlaceError> {
-        let relays: Vec<_> =
-            names.iter().filter_map(|name| self.relays.get(name)).map(|relay| relay.joining.address.clone()).collect();
+        let relays = names.iter().filter_map(|name| self.relays.get(name)).filter(|relay| relay.check.is_good());
+        let relays: Vec<_> = relays.map(|relay| relay.joining.address.clone()).collect();
         if relays.is_empty() { Err(PlaceError::NoRelay) } else { Ok(Place { relays, epoch }) }
     }
 
@@ -280,7 +288,7 @@ impl Registry {
         }
     }
 
-    fn remove(&mut self, id: StreamId) {
+    fn remove(&mut self, id: StreamId, reason: EndReason) {
         let Some(stream) = self.streams.remove(&id) else { return };
         self.by_age.remove(&stream.created_at_us);
         for relay in stream.reports.keys() {
@@ -289,7 +297,8 @@ impl Registry {
             }
         }
         self.changes.extend(stream.farewell());
-        self.ended.insert(id);
+        self.ended.insert(id, reason);
+        self.news_for_broadcasters = true;
     }
 }
 

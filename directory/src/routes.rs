@@ -1,9 +1,12 @@
 //! Every route of the public listener, and what wraps them all.
 
+mod about;
 mod events;
 mod fallback;
 mod observe;
 mod openapi;
+pub(crate) mod operator;
+mod orders;
 mod pages;
 mod relays;
 mod streams;
@@ -14,7 +17,7 @@ use std::{any::Any, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
@@ -22,19 +25,25 @@ use axum::{
 };
 use protocol::{ErrorCode, limits::HTTP_BODY_BYTES_MAX};
 use tower_http::{
-    catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
-    cors::{Any as AnyOrigin, CorsLayer},
-    set_header::SetResponseHeaderLayer,
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer, set_header::SetResponseHeaderLayer,
 };
 use tracing::error;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, failure::Failure};
+use crate::{allowances::Asked, app::App, extract::client_of, failure::Failure};
 
 /// Longest time from a request's head to the answer's: a slow phone sends the largest body in it.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// The origins of the desktop app's windows: on macOS and Linux, on Windows, and on Windows where the app asks for HTTPS.
+const APP_ORIGINS: [&str; 3] = ["tauri://localhost", "http://tauri.localhost", "https://tauri.localhost"];
+
+/// Content Security Policy of what is not a page: shown by itself it runs nothing and is framed by nobody.
+const NOTHING_TO_SHOW: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// For how long a browser that came encrypted comes back encrypted, at this host: a year (RFC 6797).
+const STRICT_TRANSPORT: &str = "max-age=31536000";
 
 /// How long a browser may remember that the API is open to other origins.
 const PREFLIGHT_TIME: Duration = Duration::from_secs(3600);
@@ -50,8 +59,10 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(fallback::wrong_method)
         .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
         .layer(from_fn(in_time))
+        .layer(from_fn_with_state(app.clone(), in_measure))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(set_if_absent(header::CACHE_CONTROL, "no-store"))
+        .layer(set_if_absent(header::CONTENT_SECURITY_POLICY, NOTHING_TO_SHOW))
         .layer(cors());
     let pages =
         Router::new().fallback(pages::page).layer(CatchPanicLayer::custom(panicked)).layer(from_fn(pages::guard));
@@ -59,6 +70,7 @@ pub(crate) fn router(app: App) -> Router {
         .layer(CompressionLayer::new())
         .layer(set_if_absent(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set_if_absent(header::REFERRER_POLICY, "no-referrer"))
+        .layer(from_fn(stay_encrypted))
         .layer(from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)
 }
@@ -70,10 +82,13 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(streams::end))
         .routes(routes!(streams::reassign))
         .routes(routes!(watch::watch))
+        .routes(routes!(watch::remove_viewer))
+        .routes(routes!(orders::orders))
         .routes(routes!(events::events))
         .routes(routes!(relays::register))
         .routes(routes!(relays::heartbeat))
         .routes(routes!(time::now))
+        .routes(routes!(about::about))
         .split_for_parts()
 }
 
@@ -81,15 +96,34 @@ fn set_if_absent(name: HeaderName, value: &'static str) -> SetResponseHeaderLaye
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// The API is for everybody: the desktop app's window and pages elsewhere have other origins. No call uses cookies, so no origin
-/// can do in a person's name what it could not do itself.
+/// Pages have the origin of the directory that serves them; the windows of the desktop app have these, whichever directory it uses.
+/// Nobody else's pages read what the directory answers.
 fn cors() -> CorsLayer {
     CorsLayer::new()
-        .allow_origin(AnyOrigin)
+        .allow_origin(APP_ORIGINS.map(HeaderValue::from_static))
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([header::RETRY_AFTER])
         .max_age(PREFLIGHT_TIME)
+}
+
+/// One address asks for no more than many people would.
+async fn in_measure(State(app): State<App>, request: Request, next: Next) -> Response {
+    match app.allowances().take(client_of(request.extensions()), Asked::Call) {
+        Ok(()) => next.run(request).await,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// Whoever came encrypted is to come so again.
+async fn stay_encrypted(request: Request, next: Next) -> Response {
+    let encrypted = client_of(request.extensions()).encrypted;
+    let mut response = next.run(request).await;
+    if encrypted {
+        let value = HeaderValue::from_static(STRICT_TRANSPORT);
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+    response
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -1,14 +1,12 @@
 //! The key that tickets are signed with: made at the first start, kept in a file that only its owner can read.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{ErrorKind, Write as _},
-    path::{Path, PathBuf},
-};
+use std::{fs, io::ErrorKind, path::Path};
 
 use anyhow::{Context as _, Result, anyhow};
 use protocol::signing::SigningKey;
-use tracing::{info, warn};
+use tracing::info;
+
+use crate::private_file::{Draft, make_folder, warn_when_others_can_read};
 
 /// The file in the data folder: an Ed25519 private key in PKCS #8 (RFC 5958), DER.
 const FILE_NAME: &str = "ticket-key.der";
@@ -48,57 +46,15 @@ fn read(pkcs8: &[u8], path: &Path) -> Result<SigningKey> {
 /// file.
 fn make(path: &Path) -> Result<SigningKey> {
     let pkcs8 = SigningKey::generate_pkcs8().context("the system has no randomness for a ticket key")?;
-    let draft = Draft(path.with_extension(format!("draft-{}", std::process::id())));
     let wanted = || format!("can't write the ticket key {}; choose another --data-dir", path.display());
-    draft.write(&pkcs8).with_context(wanted)?;
-    match fs::hard_link(&draft.0, path) {
+    let draft = Draft::write(path, &pkcs8).with_context(wanted)?;
+    match draft.put_new(path) {
         Ok(()) => info!(path = %path.display(), "made a ticket key"),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error).with_context(wanted),
     }
     read(&fs::read(path).with_context(wanted)?, path)
 }
-
-/// A file under another name, removed at the end.
-struct Draft(PathBuf);
-
-impl Draft {
-    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file: File = options.open(&self.0)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn make_folder(path: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-#[cfg(unix)]
-fn warn_when_others_can_read(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
-        warn!(path = %path.display(), "others can read the ticket key; `chmod 600` it");
-    }
-}
-
-#[cfg(not(unix))]
-fn warn_when_others_can_read(_: &Path) {}
 
 #[cfg(test)]
 mod tests {

@@ -60,10 +60,14 @@ fn taken_port_is_one_sentence() {
 }
 
 #[test]
-fn missing_secret_is_one_sentence() {
-    let data = tempfile::tempdir().unwrap();
-    let output = directory(data.path(), "127.0.0.1:0").env_remove("JOIN_SECRET").output().unwrap();
-    assert!(sentence(&output).contains("set JOIN_SECRET"));
+fn damaged_state_is_one_sentence_and_stays_as_it_is() {
+    for name in ["relays.json", "passes.json"] {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join(name), "{ \"version\": 1, half").unwrap();
+        let output = directory(data.path(), "127.0.0.1:0").output().unwrap();
+        assert!(sentence(&output).contains("is damaged; restore it from a copy, or remove it and lose"));
+        assert_eq!(std::fs::read_to_string(data.path().join(name)).unwrap(), "{ \"version\": 1, half");
+    }
 }
 
 #[test]

@@ -44,7 +44,9 @@ pub(super) fn loads<'a>(
 
 /// How a relay with this load is doing.
 pub(super) fn health(relay: &Relay, load: Load, now_us: u64) -> RelayHealth {
-    if load.streams >= relay.joining.streams_max || load.viewers >= relay.joining.viewers_max {
+    if !relay.check.is_good() {
+        RelayHealth::Unchecked
+    } else if load.streams >= relay.joining.streams_max || load.viewers >= relay.joining.viewers_max {
         RelayHealth::Full
     } else if relay.is_late(now_us) {
         RelayHealth::Late
@@ -53,8 +55,8 @@ pub(super) fn health(relay: &Relay, load: Load, now_us: u64) -> RelayHealth {
     }
 }
 
-/// The relays for a `stream` (none yet: a new one) in order of preference: fewest streams, then fewest viewers, then by name. Full and lost relays
-/// are left out; late ones come after the others, and the one that `failed` last.
+/// The relays for a `stream` (none yet: a new one) in order of preference: fewest streams, then fewest viewers, then by name. Full, lost and unchecked
+/// relays are left out; late ones come after the others, and the one that `failed` last.
 pub(super) fn preferred(
     relays: &BTreeMap<RelayName, Relay>,
     streams: &HashMap<StreamId, Stream>,
@@ -66,7 +68,7 @@ pub(super) fn preferred(
     let candidates = relays.iter().filter(|(_, relay)| !relay.is_lost(now_us)).filter_map(|(name, relay)| {
         let load = *loads.get(name)?;
         let health = health(relay, load, now_us);
-        (health != RelayHealth::Full).then_some((failed == Some(name), health, load, name))
+        (health < RelayHealth::Full).then_some((failed == Some(name), health, load, name))
     });
     let mut candidates: Vec<_> = candidates.collect();
     candidates.sort_unstable();

@@ -1,22 +1,35 @@
-//! The ids of streams that ended a moment ago, so that a relay which still carries one is told to end it.
+//! The streams that ended a moment ago, so that a relay which still carries one is told to end it, and its broadcaster why.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use protocol::StreamId;
 
 /// Most ids remembered. A relay reports within seconds of an end; a thousand ends a second would still be remembered for four.
 const ENDED_MAX: usize = 4096;
 
+/// Why a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its broadcaster wanted it.
+    Broadcaster,
+    /// No media came for too long.
+    Expired,
+    /// An operator wanted it.
+    Operator,
+    /// The pass that it was made with was revoked.
+    PassRevoked,
+}
+
 /// A bounded memory; the oldest id is forgotten first.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     order: VecDeque<StreamId>,
-    ids: HashSet<StreamId>,
+    ids: HashMap<StreamId, EndReason>,
 }
 
 impl Ended {
-    pub(super) fn insert(&mut self, id: StreamId) {
-        if !self.ids.insert(id) {
+    pub(super) fn insert(&mut self, id: StreamId, reason: EndReason) {
+        if self.ids.insert(id, reason).is_some() {
             return;
         }
         self.order.push_back(id);
@@ -28,7 +41,11 @@ impl Ended {
     }
 
     pub(super) fn contains(&self, id: &StreamId) -> bool {
-        self.ids.contains(id)
+        self.ids.contains_key(id)
+    }
+
+    pub(super) fn reason(&self, id: &StreamId) -> Option<EndReason> {
+        self.ids.get(id).copied()
     }
 }
 
@@ -41,7 +58,7 @@ mod tests {
         let title = "demo".parse().unwrap();
         let mut ended = Ended::default();
         for us in 0..=ENDED_MAX as u64 {
-            ended.insert(StreamId::of(&title, us));
+            ended.insert(StreamId::of(&title, us), EndReason::Expired);
         }
         assert!(!ended.contains(&StreamId::of(&title, 0)));
         assert!(ended.contains(&StreamId::of(&title, 1)));

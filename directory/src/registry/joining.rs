@@ -55,6 +55,7 @@ impl TryFrom<RegisterServer> for Joining {
             streams_max: body.streams_max,
             viewers_max: body.viewers_max,
             public_key: body.public_key,
+            from_afar: false,
         })
     }
 }

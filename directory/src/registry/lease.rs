@@ -138,15 +138,20 @@ impl Registry {
         let silent = self.relays.iter().filter(|(_, relay)| relay.is_lost(now_us));
         let lost: Vec<_> = silent.map(|(name, _)| name.clone()).collect();
         for name in lost {
-            let carried = self.relays.remove(&name).map(|relay| relay.carried).unwrap_or_default();
-            for id in carried {
-                self.with_stream(id, now_us, |stream| {
-                    stream.reports.remove(&name);
-                    stream.settle(now_us, FAILOVER_TIME_MAX);
-                    stream.extend(now_us, FAILOVER_TIME_MAX);
-                });
-            }
+            self.drop_relay(&name, now_us);
             self.notes.push(Note::RelayLost(name));
+        }
+    }
+
+    /// Forgets a relay and what it told of.
+    pub(super) fn drop_relay(&mut self, name: &RelayName, now_us: u64) {
+        let carried = self.relays.remove(name).map(|relay| relay.carried).unwrap_or_default();
+        for id in carried {
+            self.with_stream(id, now_us, |stream| {
+                stream.reports.remove(name);
+                stream.settle(now_us, FAILOVER_TIME_MAX);
+                stream.extend(now_us, FAILOVER_TIME_MAX);
+            });
         }
     }
 }

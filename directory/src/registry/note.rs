@@ -7,8 +7,14 @@ use protocol::{RelayName, StreamId, http::StreamState};
 pub enum Note {
     /// A relay was silent for too long and lost its name.
     RelayLost(RelayName),
+    /// Who answers at a relay's public address is the relay: it gets work.
+    RelayGood(RelayName),
+    /// A check of a relay's public address failed, and why.
+    RelayProblem(RelayName, String),
     /// A stream went live, or is not any more.
     StreamIs(StreamId, StreamState),
+    /// A stream was told to move to another relay.
+    StreamMoved(StreamId),
     /// A stream ended because no media came for too long.
     StreamExpired(StreamId),
 }

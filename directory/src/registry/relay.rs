@@ -9,7 +9,7 @@ use protocol::{
     signing::PublicKey,
 };
 
-use super::micros;
+use super::{check::Check, micros};
 
 /// A relay that missed this many heartbeats in a row keeps its name, but gets new streams only when no other relay can take them.
 const HEARTBEATS_MISSED_MAX: u32 = 2;
@@ -25,6 +25,8 @@ pub struct Joining {
     pub viewers_max: u32,
     /// Its key: says whether it is the same relay.
     pub public_key: PublicKey,
+    /// Whether it joined from the public internet, and not from the directory's own machine or network.
+    pub from_afar: bool,
 }
 
 /// How a relay is doing.
@@ -36,6 +38,8 @@ pub enum RelayHealth {
     Late,
     /// It carries as much as it may.
     Full,
+    /// Nobody, or somebody else, answers at its public address, or it was not dialled yet.
+    Unchecked,
 }
 
 /// A relay that holds its name.
@@ -43,6 +47,8 @@ pub enum RelayHealth {
 pub(super) struct Relay {
     pub(super) joining: Joining,
     heard_at_us: u64,
+    /// Whether it is what answers at its public address.
+    pub(super) check: Check,
     /// The streams of its last heartbeat that the registry knows.
     pub(super) carried: HashSet<StreamId>,
     /// How many streams its last heartbeat told of, also those that the registry doesn't know.
@@ -53,11 +59,23 @@ pub(super) struct Relay {
 
 impl Relay {
     pub(super) fn new(joining: Joining, now_us: u64) -> Self {
-        Self { joining, heard_at_us: now_us, carried: HashSet::new(), streams: 0, viewers: 0 }
+        Self {
+            joining,
+            heard_at_us: now_us,
+            check: Check::new(now_us),
+            carried: HashSet::new(),
+            streams: 0,
+            viewers: 0,
+        }
     }
 
     /// The same relay registers once more: it was restarted, or lost the answer. What it carries is told by its next heartbeat.
     pub(super) fn rejoin(&mut self, joining: Joining, now_us: u64) {
+        if self.joining.address.url == joining.address.url {
+            self.check.again(now_us);
+        } else {
+            self.check = Check::new(now_us);
+        }
         self.joining = joining;
         self.heard_at_us = now_us;
     }

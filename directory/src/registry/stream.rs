@@ -8,7 +8,8 @@ use protocol::{
     limits::{BROADCASTER_AWAY_TIME_MAX, HEARTBEAT_INTERVAL, STREAM_START_TIME_MAX},
 };
 
-use super::micros;
+use super::{micros, removed::Removed};
+use crate::password::PasswordHash;
 
 /// How long a stream outlives the last report that media arrives: the relay's own patience with a broadcaster that is away, and
 /// the heartbeats that tell of its return.
@@ -57,6 +58,10 @@ pub struct NewStream {
     pub sealed: bool,
     /// What owns it.
     pub key_hash: BroadcastKeyHash,
+    /// What viewers must know.
+    pub password: Option<PasswordHash>,
+    /// The pass that it was made with.
+    pub pass: Option<String>,
 }
 
 /// A stream that has not ended.
@@ -67,10 +72,13 @@ pub(super) struct Stream {
     pub(super) created_at_us: u64,
     /// Counts the assignments; fences off older publishers.
     pub(super) epoch: u32,
+    /// The epoch of the last move that the directory wanted; 1 when it never wanted one.
+    pub(super) moved_in_epoch: u32,
     /// The relays of the newest assignment, in order of preference.
     pub(super) assigned: Vec<RelayName>,
     /// Who carries it.
     pub(super) reports: BTreeMap<RelayName, Report>,
+    pub(super) removed: Removed,
     phase: Phase,
     told: Option<Told>,
 }
@@ -82,8 +90,10 @@ impl Stream {
             about,
             created_at_us,
             epoch: 1,
+            moved_in_epoch: 1,
             assigned,
             reports: BTreeMap::new(),
+            removed: Removed::default(),
             phase: Phase::Starting { until_us: created_at_us.saturating_add(micros(STREAM_START_TIME_MAX)) },
             told: None,
         }
@@ -126,6 +136,18 @@ impl Stream {
     /// Whether a relay carries the newest publisher's stream.
     pub(super) fn is_carried(&self) -> bool {
         self.reports.values().any(|report| report.epoch == self.epoch)
+    }
+
+    /// Whether this relay carries the newest publisher's stream or, when none does, is expected to.
+    pub(super) fn belongs_on(&self, relay: &RelayName) -> bool {
+        let newest = |report: &Report| report.epoch == self.epoch;
+        match self.live_on() {
+            Some((live, _)) => live == relay,
+            None => {
+                self.reports.get(relay).is_some_and(newest)
+                    || (!self.is_carried() && self.assigned.first() == Some(relay))
+            }
+        }
     }
 
     /// Draws the conclusion from the reports. A stream that is live nowhere any more has `patience` left.

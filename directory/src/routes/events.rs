@@ -20,7 +20,7 @@ use tokio::sync::{
     broadcast::{Receiver, error::RecvError},
 };
 
-use crate::{app::App, failure::Failure};
+use crate::{app::App, extract::Client, failure::Failure, rates::Holding};
 
 /// How often a quiet reader hears a comment: below the 30 s and more after which proxies cut quiet connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -28,14 +28,16 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// How soon a browser connects again: a restarted directory is back by then.
 const RECONNECT_TIME: Duration = Duration::from_secs(1);
 
-/// Tells proxies of the nginx kind not to hold events back.
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// Tells caches, and proxies of the nginx kind, not to hold events back.
+pub(super) const NOT_TO_BE_HELD_BACK: [(HeaderName, &str); 2] =
+    [(header::CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
 
 /// One open list.
 struct Reader {
     app: App,
     changes: Option<Receiver<Arc<str>>>,
     _permit: OwnedSemaphorePermit,
+    _holding: Holding,
 }
 
 /// Pushes the list: whole at first, then what changes in it.
@@ -52,16 +54,17 @@ struct Reader {
             body = ListEvent,
             content_type = "text/event-stream"
         ),
+        (status = 429, description = "`too_many_requests`", body = ApiError),
         (status = 503, description = "`too_many_viewers`: as many lists are open as may be", body = ApiError),
     )
 )]
-pub(super) async fn events(State(app): State<App>) -> Result<impl IntoResponse, Failure> {
+pub(super) async fn events(State(app): State<App>, Client(client): Client) -> Result<impl IntoResponse, Failure> {
+    let holding = app.allowances().open_events(client)?;
     let permit = Arc::clone(app.readers()).try_acquire_owned().map_err(|_| {
         Failure::new(ErrorCode::TooManyViewers, "as many lists are open as the directory serves; try again later")
     })?;
-    let reader = Reader { app, changes: None, _permit: permit };
-    let headers = [(header::CACHE_CONTROL, "no-store"), (ACCEL_BUFFERING, "no")];
-    Ok((headers, Sse::new(read(reader)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL))))
+    let reader = Reader { app, changes: None, _permit: permit, _holding: holding };
+    Ok((NOT_TO_BE_HELD_BACK, Sse::new(read(reader)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL))))
 }
 
 /// The events of one open list, until the directory stops.
@@ -102,7 +105,7 @@ mod tests {
         http::{CarriedStream, Heartbeat, RelayAddress, Visibility},
         signing::PublicKey,
     };
-    use service::Clock;
+    use service::{ClientAddress, Clock};
 
     use super::*;
     use crate::{
@@ -111,7 +114,13 @@ mod tests {
     };
 
     async fn open(app: &App) -> Response {
-        events(State(app.clone())).await.into_response()
+        open_from(app, 1).await
+    }
+
+    /// From one of many addresses.
+    async fn open_from(app: &App, address: u32) -> Response {
+        let client = ClientAddress::of_peer(std::net::Ipv4Addr::from_bits(address).into(), false);
+        events(State(app.clone()), Client(client)).await.into_response()
     }
 
     /// The next event's data.
@@ -126,12 +135,21 @@ mod tests {
         let relay: protocol::RelayName = "relay-1".parse().unwrap();
         let address = RelayAddress { name: relay.clone(), url: "ws://relay-1/ws".parse().unwrap() };
         let relay_key: PublicKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
-        let joining = Joining { address, streams_max: 9, viewers_max: 9, public_key: relay_key };
+        let joining = Joining { address, streams_max: 9, viewers_max: 9, public_key: relay_key, from_afar: false };
         let key = BroadcastKey::new([0; 32]).hash();
         let id = app.registry(|registry, now_us| {
             registry.register(now_us, joining, 0).unwrap();
+            let due = registry.due_checks(now_us).remove(0);
+            registry.checked(now_us, &due, Ok(()));
             let title = "demo".parse().unwrap();
-            let about = NewStream { title, visibility: Visibility::Public, sealed: false, key_hash: key };
+            let about = NewStream {
+                title,
+                visibility: Visibility::Public,
+                sealed: false,
+                key_hash: key,
+                password: None,
+                pass: None,
+            };
             registry.create(now_us, about).unwrap().0
         });
         let (app, mut live, mut said_at_ms) = (app.clone(), false, 0);
@@ -173,10 +191,24 @@ mod tests {
     async fn as_many_lists_as_may_be_and_no_more() {
         let app = App::for_tests(Clock::by_hand(1_000_000));
         let mut lists = Vec::new();
-        for _ in 0..EVENT_READERS_MAX {
+        for number in 0..EVENT_READERS_MAX as u32 {
+            lists.push(open_from(&app, number).await);
+        }
+        assert_eq!(open_from(&app, u32::MAX).await.status(), 503);
+        lists.pop();
+        assert_eq!(open_from(&app, u32::MAX).await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn one_address_has_so_many_lists_open() {
+        let app = App::for_tests(Clock::by_hand(1_000_000));
+        let mut lists = Vec::new();
+        for _ in 0..64 {
             lists.push(open(&app).await);
         }
-        assert_eq!(open(&app).await.status(), 503);
+        let refused = open(&app).await;
+        assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (429, true));
+        assert_eq!(open_from(&app, 2).await.status(), 200);
         lists.pop();
         assert_eq!(open(&app).await.status(), 200);
     }

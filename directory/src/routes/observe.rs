@@ -11,7 +11,11 @@ use axum::{
 };
 use tracing::{Instrument as _, debug, info_span};
 
-use crate::{app::App, metrics};
+use crate::{
+    app::App,
+    failure::Refused,
+    metrics::{self, Reason},
+};
 
 /// The route of everything that no route matches: pages, their assets, and paths that don't exist.
 const PAGE: &str = "page";
@@ -25,6 +29,9 @@ pub(super) async fn observe(State(app): State<App>, request: Request, next: Next
     let code = response.status().as_u16();
     let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| debug!(code, duration_ms, "answered"));
+    if let Some(Refused(code)) = response.extensions().get() {
+        app.metrics().refused.get_or_create(&Reason { reason: code.as_str() }).inc();
+    }
     app.metrics().requests.get_or_create(&metrics::Request { route, method, code }).inc();
     response
 }

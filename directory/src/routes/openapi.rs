@@ -28,7 +28,11 @@ impl Modify for Secrets {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
         for (name, description) in [
-            ("join_secret", "The secret that the directory and its relays share"),
+            ("join_secret", "The secret that the directory and its relays share, where it has one"),
+            ("join_token", "What an operator made with `directory relay-token`"),
+            ("membership", "What a relay got when it registered"),
+            ("pass", "What an operator made with `directory pass add`"),
+            ("watch_ticket", "The ticket that is to be renewed"),
             ("broadcast_key", "What a broadcaster got when it made the stream"),
         ] {
             let mut bearer = Http::new(HttpAuthScheme::Bearer);

@@ -7,15 +7,19 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use protocol::{
-    BroadcastKey, ErrorCode, StreamId, Title,
-    http::{ApiError, Assignment, AssignmentRequest, CreateStream, CreatedStream, StreamList},
+    BroadcastKey, ErrorCode, Secret, StreamId, Title,
+    http::{
+        ApiError, Assignment, AssignmentRequest, BroadcastPolicy, CreateStream, CreatedStream, StreamList, Visibility,
+    },
 };
 use tracing::info;
 
 use crate::{
+    allowances::Asked,
     app::{self, App},
-    extract::{Bearer, Body, Id},
+    extract::{Bearer, Body, Client, Id},
     failure::Failure,
+    password::{self, InvalidPassword, PasswordHash},
     registry::NewStream,
 };
 
@@ -26,32 +30,93 @@ use crate::{
     tag = "streams",
     operation_id = "create_stream",
     request_body = CreateStream,
+    security((), ("pass" = [])),
     responses(
         (status = 201, description = "The stream, its secret, and where to send it", body = CreatedStream),
         (status = 400, description = "`invalid_request`: the body is not of this form", body = ApiError),
+        (status = 401, description = "`pass_required`: only those go live here who have a pass", body = ApiError),
+        (status = 403, description = "`pass_invalid`: the pass is none of this directory, or was revoked", body = ApiError),
         (status = 413, description = "`too_large`", body = ApiError),
         (status = 415, description = "`unsupported_media_type`: the body does not say it is JSON", body = ApiError),
-        (status = 422, description = "`invalid_title`: empty, too long, or with control characters", body = ApiError),
+        (
+            status = 422,
+            description = "`invalid_title`: empty, too long, or with control characters; `invalid_password`: missing, too \
+                           short or long, or not wanted",
+            body = ApiError
+        ),
+        (status = 429, description = "`too_many_requests`", body = ApiError),
         (status = 503, description = "`no_relay` or `too_many_streams`: nobody can take it right now", body = ApiError),
     )
 )]
-pub(super) async fn create(State(app): State<App>, Body(body): Body<CreateStream>) -> Result<Response, Failure> {
+pub(super) async fn create(
+    State(app): State<App>,
+    Client(client): Client,
+    bearer: Result<Bearer, Failure>,
+    body: Result<Body<CreateStream>, Failure>,
+) -> Result<Response, Failure> {
+    app.allowances().take(client, Asked::Create)?;
+    let pass = match app.broadcast() {
+        BroadcastPolicy::Open => None,
+        BroadcastPolicy::Passes => Some(pass(&app, bearer).await?),
+    };
+    let Body(body) = body?;
     let invalid = |error: protocol::ids::InvalidName| Failure::new(ErrorCode::InvalidTitle, error.to_string());
     let title: Title = body.title.parse().map_err(invalid)?;
+    let password = password(&app, body.visibility, body.password).await?;
     let broadcast_key = BroadcastKey::new(app::random()?);
     let about = NewStream {
         title: title.clone(),
         visibility: body.visibility,
         sealed: body.sealed,
         key_hash: broadcast_key.hash(),
+        password,
+        pass: pass.as_ref().map(|pass| pass.name.clone()),
     };
     let (id, place) = app.registry(|registry, now_us| registry.create(now_us, about))?;
+    if let Some(pass) = &pass
+        && app.passes().get().await.find(&pass.text) != Some(&pass.name)
+    {
+        // It was revoked just now, and those who did that may have seen no stream to end.
+        app.registry(|registry, _| registry.end_of_pass(&pass.name));
+        return Err(pass_invalid());
+    }
     app.metrics().streams_created.inc();
     let relay = place.relays.first().map(|relay| relay.name.to_string());
     info!(stream.id = %id, relay, "a stream was made");
     let assignment = app.publish(id, place)?;
     let location = [(header::LOCATION, format!("/view/{id}"))];
     Ok((StatusCode::CREATED, location, Json(CreatedStream { id, title, broadcast_key, assignment })).into_response())
+}
+
+/// Who wants to go live.
+struct Pass {
+    name: String,
+    text: Secret,
+}
+
+async fn pass(app: &App, bearer: Result<Bearer, Failure>) -> Result<Pass, Failure> {
+    let Bearer(text) = bearer.map_err(|_| {
+        Failure::new(ErrorCode::PassRequired, "going live here needs a pass; ask the directory's operator for one")
+    })?;
+    let name = app.passes().get().await.find(&text).map(str::to_owned);
+    Ok(Pass { name: name.ok_or_else(pass_invalid)?, text })
+}
+
+fn pass_invalid() -> Failure {
+    Failure::new(ErrorCode::PassInvalid, "this pass is not one of this directory, or was revoked")
+}
+
+/// What is kept of the password, where the visibility asks for one.
+async fn password(app: &App, visibility: Visibility, given: Option<Secret>) -> Result<Option<PasswordHash>, Failure> {
+    match (visibility, given) {
+        (Visibility::Password, None) => Err(InvalidPassword::Missing.into()),
+        (Visibility::Password, Some(given)) => {
+            password::check_form(&given)?;
+            Ok(Some(app.gate().hash(given, app::random()?).await?))
+        }
+        (_, Some(_)) => Err(InvalidPassword::NotWanted.into()),
+        (_, None) => Ok(None),
+    }
 }
 
 /// The public list, oldest first.
@@ -80,6 +145,9 @@ pub(super) async fn list(State(app): State<App>) -> Json<StreamList> {
         (status = 400, description = "`invalid_request`: the id or the body is malformed", body = ApiError),
         (status = 401, description = "`unauthorized`: the key is missing or another stream's", body = ApiError),
         (status = 404, description = "`stream_not_found`: it has ended or never was", body = ApiError),
+        (status = 413, description = "`too_large`", body = ApiError),
+        (status = 415, description = "`unsupported_media_type`: the body does not say it is JSON", body = ApiError),
+        (status = 429, description = "`too_many_requests`", body = ApiError),
         (status = 503, description = "`no_relay`: none has room right now", body = ApiError),
     )
 )]
@@ -110,6 +178,7 @@ pub(super) async fn reassign(
         (status = 400, description = "`invalid_request`: the id is malformed", body = ApiError),
         (status = 401, description = "`unauthorized`: the key is missing or another stream's", body = ApiError),
         (status = 404, description = "`stream_not_found`: it had ended before, or never was", body = ApiError),
+        (status = 429, description = "`too_many_requests`", body = ApiError),
     )
 )]
 pub(super) async fn end(State(app): State<App>, Id(id): Id, bearer: Bearer) -> Result<StatusCode, Failure> {
@@ -121,7 +190,7 @@ pub(super) async fn end(State(app): State<App>, Id(id): Id, bearer: Bearer) -> R
 
 /// The key of the header. One that is no key at all is as wrong as another stream's, but a stream that is gone is told first:
 /// that is what a broadcaster can act on.
-fn broadcast_key(app: &App, id: StreamId, bearer: &Bearer) -> Result<BroadcastKey, Failure> {
+pub(super) fn broadcast_key(app: &App, id: StreamId, bearer: &Bearer) -> Result<BroadcastKey, Failure> {
     bearer.0.expose().parse().map_err(|error: protocol::ids::InvalidName| {
         if app.registry(|registry, _| registry.has(&id)) {
             Failure::unauthorized(&error.to_string())

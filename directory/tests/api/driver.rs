@@ -1,12 +1,20 @@
 //! A directory on ports of its own, and a reader of events.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Parser as _;
 use directory::{Config, Directory};
 use futures_util::{Stream, StreamExt as _};
-use protocol::http::{CreatedStream, ListEvent};
+use protocol::{
+    Secret,
+    http::{CreatedStream, ListEvent},
+};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use service::{Clock, Lifecycle};
 use tempfile::TempDir;
@@ -16,7 +24,7 @@ use crate::relay::Relay;
 pub(crate) const JOIN_SECRET: &str = "a-secret-of-the-tests";
 
 /// Far above what an answer takes on a busy machine; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const START_US: u64 = 1_763_000_000_000_000;
 
@@ -27,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) life: Lifecycle,
     pub(crate) client: Client,
     pub(crate) running: tokio::task::JoinHandle<()>,
+    data: PathBuf,
     _data: Option<TempDir>,
 }
 
@@ -38,9 +47,15 @@ impl Server {
         Self { _data: Some(data), ..server }
     }
 
-    pub(crate) async fn start_in(data: &std::path::Path, flags: &[&str]) -> Self {
-        let data = data.to_str().unwrap();
-        let fixed = ["directory", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--data-dir", data];
+    /// A directory that is asked faster than by people, all from one address.
+    pub(crate) async fn start_in(data: &Path, flags: &[&str]) -> Self {
+        let fast = ["--calls-per-minute", "1000000", "--registrations-per-minute", "1000000"];
+        Self::start_with(data, &[&fast[..], flags].concat()).await
+    }
+
+    pub(crate) async fn start_with(data: &Path, flags: &[&str]) -> Self {
+        let folder = data.to_str().unwrap();
+        let fixed = ["directory", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--data-dir", folder];
         let secret = ["--join-secret", JOIN_SECRET];
         let config = Config::try_parse_from([&fixed[..], &secret, flags].concat()).unwrap();
         let clock = Clock::by_hand(START_US);
@@ -50,7 +65,31 @@ impl Server {
         let own_life = life.clone();
         let running = tokio::spawn(async move { directory.run(own_life).await.unwrap() });
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { address, internal, clock, life, client, running, _data: None }
+        Self { address, internal, clock, life, client, running, data: data.to_owned(), _data: None }
+    }
+
+    pub(crate) fn operator_token(&self) -> String {
+        std::fs::read_to_string(self.data.join("operator-token")).unwrap().trim().to_owned()
+    }
+
+    /// A call of the operator, and what it is answered.
+    pub(crate) async fn operator(&self, method: Method, path: &str) -> (u16, Value) {
+        self.operator_with(method, path, &Value::Null).await
+    }
+
+    pub(crate) async fn operator_with(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.client.request(method, format!("http://{}/operator{path}", self.internal));
+        let request = request.bearer_auth(self.operator_token());
+        let request = if body.is_null() { request } else { request.json(body) };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    pub(crate) async fn relay_token(&self, uses: u32, hours: u32) -> Secret {
+        let body = json!({ "uses": uses, "hours": hours });
+        let (status, made) = self.operator_with(Method::POST, "/relay-tokens", &body).await;
+        assert_eq!(status, 200);
+        made["token"].as_str().unwrap().into()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -89,7 +128,7 @@ impl Server {
         let answer = self.get("/api/events").await;
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Events { bytes: Box::pin(answer.bytes_stream()), read: Vec::new() }
+        Events::of(answer)
     }
 
     /// Waits until the public list has this many streams: what a moved clock brings is noticed by the next tick.
@@ -125,12 +164,21 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// The next event; none at the end of the stream.
+    pub(crate) fn of(answer: Response) -> Self {
+        Self { bytes: Box::pin(answer.bytes_stream()), read: Vec::new() }
+    }
+
+    /// The next event of the list; none at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<ListEvent> {
+        self.next_as().await
+    }
+
+    /// The next event of any kind.
+    pub(crate) async fn next_as<T: DeserializeOwned>(&mut self) -> Option<T> {
         tokio::time::timeout(PATIENCE, self.read_event()).await.expect("no event came")
     }
 
-    async fn read_event(&mut self) -> Option<ListEvent> {
+    async fn read_event<T: DeserializeOwned>(&mut self) -> Option<T> {
         loop {
             while let Some(end) = self.read.windows(2).position(|pair| pair == b"\n\n") {
                 let event: Vec<u8> = self.read.drain(..end + 2).collect();

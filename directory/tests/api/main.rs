@@ -4,10 +4,14 @@
 mod door;
 mod driver;
 mod events;
+mod joining;
+mod limits;
 mod openapi;
 mod operators;
+mod orders;
 mod pages;
 mod refusals;
 mod relay;
 mod relays;
 mod streams;
+mod watching;

@@ -17,8 +17,11 @@ async fn document_names_every_call_with_its_schemas() {
     calls.sort();
     let expected = [
         "delete /api/streams/{id}",
+        "delete /api/streams/{id}/viewers/{viewer}",
+        "get /api/directory",
         "get /api/events",
         "get /api/streams",
+        "get /api/streams/{id}/orders",
         "get /api/time",
         "post /api/relays/{name}/heartbeat",
         "post /api/streams",
@@ -35,5 +38,7 @@ async fn document_names_every_call_with_its_schemas() {
         assert!(schemas.contains_key(name), "{name} is referred to but not described");
     }
     let secrets = document["components"]["securitySchemes"].as_object().unwrap();
-    assert_eq!(secrets.keys().collect::<Vec<_>>(), ["broadcast_key", "join_secret", "relay_assertion"]);
+    let expected =
+        ["broadcast_key", "join_secret", "join_token", "membership", "pass", "relay_assertion", "watch_ticket"];
+    assert_eq!(secrets.keys().collect::<Vec<_>>(), expected);
 }

@@ -103,18 +103,25 @@ async fn malformed_and_unknown_ids_are_refused() {
 }
 
 #[tokio::test]
-async fn other_origins_may_call_the_api() {
+async fn app_may_call_the_api_and_no_other_origin() {
     let server = Server::start().await;
-    let preflight = server.request(Method::OPTIONS, "/api/streams/d41d8cd98f00b204e9800998ecf8427e");
-    let preflight = preflight.header("origin", "tauri://localhost").header("access-control-request-method", "DELETE");
-    let answer = preflight.header("access-control-request-headers", "authorization,content-type").send().await.unwrap();
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
-    assert!(answer.headers()["access-control-allow-methods"].to_str().unwrap().contains("DELETE"));
-    assert!(answer.headers()["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
-    for path in ["/api/streams", "/api/nope"] {
-        let answer = server.request(Method::GET, path).header("origin", "http://elsewhere").send().await.unwrap();
-        assert_eq!(answer.headers()["access-control-allow-origin"], "*", "{path}");
+    for origin in ["tauri://localhost", "http://tauri.localhost", "https://tauri.localhost"] {
+        let preflight = server.request(Method::OPTIONS, "/api/streams/d41d8cd98f00b204e9800998ecf8427e");
+        let preflight = preflight.header("origin", origin).header("access-control-request-method", "DELETE");
+        let preflight = preflight.header("access-control-request-headers", "authorization,content-type");
+        let answer = preflight.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["access-control-allow-origin"], origin);
+        assert!(answer.headers()["access-control-allow-methods"].to_str().unwrap().contains("DELETE"));
+        assert!(answer.headers()["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+        for path in ["/api/streams", "/api/nope"] {
+            let answer = server.request(Method::GET, path).header("origin", origin).send().await.unwrap();
+            assert_eq!(answer.headers()["access-control-allow-origin"], origin, "{path}");
+        }
+    }
+    for origin in ["http://elsewhere", "null", "tauri://localhost.elsewhere", "http://localhost"] {
+        let answer = server.request(Method::GET, "/api/streams").header("origin", origin).send().await.unwrap();
+        assert!(!answer.headers().contains_key("access-control-allow-origin"), "{origin}");
     }
 }
 

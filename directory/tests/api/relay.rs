@@ -1,15 +1,23 @@
-//! A relay as the directory sees it: a key, a name, and what it says.
+//! A relay as the directory sees it: a key, a name, an address at which it answers, and what it says.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use futures_util::{SinkExt as _, StreamExt as _};
 
 use protocol::{
     RelayName, Secret, StreamId,
+    control::{ClientHello, ToDirectory},
     http::{HeartbeatAnswer, RegisteredServer},
-    relay_proof::Assertion,
-    signing::{PublicKey, SigningKey},
+    relay_proof::{Assertion, Identity},
+    signing::{Claims, PublicKey, SigningKey},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::{accept_async, tungstenite::Message};
 
 use crate::driver::{JOIN_SECRET, Server};
 
@@ -23,6 +31,10 @@ impl Signer {
     pub(crate) fn new() -> Self {
         let key = SigningKey::from_pkcs8(&SigningKey::generate_pkcs8().unwrap()).unwrap();
         Self { key, said_at_ms: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn sign(&self, claims: &impl Claims) -> Secret {
+        self.key.sign(claims).unwrap()
     }
 
     pub(crate) fn public_key(&self) -> PublicKey {
@@ -45,10 +57,87 @@ impl Signer {
         request.header("relay-assertion", assertion.expose())
     }
 
+    /// Registers for an address where nobody answers.
     pub(crate) async fn register(&self, server: &Server, name: &str) -> Response {
-        let body = registration(name, self.public_key());
-        self.post(server, name, "/register_server", &body).bearer_auth(JOIN_SECRET).send().await.unwrap()
+        let url = format!("ws://{name}.invalid:5001/ws");
+        self.register_at(server, name, &url, JOIN_SECRET).await
     }
+
+    pub(crate) async fn register_at(&self, server: &Server, name: &str, url: &str, bearer: &str) -> Response {
+        let mut body = registration(name, self.public_key());
+        body["url"] = json!(url);
+        self.post(server, name, "/register_server", &body).bearer_auth(bearer).send().await.unwrap()
+    }
+}
+
+/// What answers at a relay's public address.
+pub(crate) struct Answerer {
+    pub(crate) url: String,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Answerer {
+    /// Says who it is like this: `says` gets the challenge and this address.
+    pub(crate) async fn start(says: impl Fn(String, &str) -> ToDirectory + Send + Sync + 'static) -> Self {
+        Self::start_on("127.0.0.1:0", says).await
+    }
+
+    async fn start_on(address: &str, says: impl Fn(String, &str) -> ToDirectory + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+        let (says, own_url) = (Arc::new(says), url.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let (says, own_url) = (Arc::clone(&says), own_url.clone());
+                tokio::spawn(async move { answer(socket, &own_url, &*says).await });
+            }
+        });
+        Self { url, task }
+    }
+
+    async fn end(&mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+
+    /// An honest relay.
+    pub(crate) async fn honest(name: &str, signer: Arc<Signer>) -> Self {
+        let relay: RelayName = name.parse().unwrap();
+        Self::start(move |challenge, url| identity(&signer, &relay, url, challenge)).await
+    }
+
+    /// An honest relay at an address that is known before.
+    pub(crate) async fn honest_at(url: &str, name: &str, signer: Arc<Signer>) -> Self {
+        let (relay, address) = (name.parse().unwrap(), url.trim_start_matches("ws://").trim_end_matches("/ws"));
+        Self::start_on(address, move |challenge, url| identity(&signer, &relay, url, challenge)).await
+    }
+
+    /// An honest relay that is public at another address.
+    pub(crate) async fn honest_as(public: &str, name: &str, signer: Arc<Signer>) -> Self {
+        let (relay, public): (RelayName, _) = (name.parse().unwrap(), public.to_owned());
+        Self::start(move |challenge, _| identity(&signer, &relay, &public, challenge)).await
+    }
+}
+
+fn identity(signer: &Signer, relay: &RelayName, url: &str, challenge: String) -> ToDirectory {
+    let identity = Identity { relay: relay.clone(), url: url.parse().unwrap(), challenge };
+    ToDirectory::Identity { identity: signer.sign(&identity) }
+}
+
+impl Drop for Answerer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(socket: TcpStream, url: &str, says: &(impl Fn(String, &str) -> ToDirectory + ?Sized)) {
+    let Ok(mut socket) = accept_async(socket).await else { return };
+    let Some(Ok(Message::Text(hello))) = socket.next().await else { return };
+    let Ok(ClientHello::Identify { challenge, .. }) = serde_json::from_str(&hello) else { return };
+    let answer = serde_json::to_string(&says(challenge, url)).unwrap();
+    let _ = socket.send(Message::text(answer)).await;
+    while let Some(Ok(_)) = socket.next().await {}
 }
 
 pub(crate) fn registration(name: &str, public_key: PublicKey) -> Value {
@@ -65,16 +154,57 @@ pub(crate) fn registration(name: &str, public_key: PublicKey) -> Value {
 pub(crate) struct Relay<'a> {
     server: &'a Server,
     pub(crate) name: RelayName,
-    pub(crate) signer: Signer,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) answerer: Answerer,
     pub(crate) registered: RegisteredServer,
 }
 
 impl<'a> Relay<'a> {
+    /// Joins, and is checked then.
     pub(crate) async fn join(server: &'a Server, name: &str) -> Self {
-        let signer = Signer::new();
-        let answer = signer.register(server, name).await;
+        let signer = Arc::new(Signer::new());
+        let answerer = Answerer::honest(name, Arc::clone(&signer)).await;
+        let answer = signer.register_at(server, name, &answerer.url, JOIN_SECRET).await;
         assert_eq!(answer.status(), StatusCode::OK);
-        Relay { server, name: name.parse().unwrap(), signer, registered: answer.json().await.unwrap() }
+        let registered = answer.json().await.unwrap();
+        let relay = Relay { server, name: name.parse().unwrap(), signer, answerer, registered };
+        relay.problem_is(|problem| problem.is_none()).await;
+        relay
+    }
+
+    /// Registers once more.
+    pub(crate) async fn register(&self) -> Response {
+        self.signer.register_at(self.server, self.name.as_str(), &self.answerer.url, JOIN_SECRET).await
+    }
+
+    /// Somebody else answers at its address from now on.
+    pub(crate) async fn taken_over(&mut self) {
+        let url = self.answerer.url.clone();
+        self.answerer.end().await;
+        self.answerer = Answerer::honest_at(&url, self.name.as_str(), Arc::new(Signer::new())).await;
+    }
+
+    /// Waits for what a heartbeat's answer says of the relay.
+    pub(crate) async fn problem_is(&self, wanted: impl Fn(Option<&str>) -> bool) {
+        let told = async {
+            loop {
+                let answer: HeartbeatAnswer =
+                    self.send(&json!({ "viewers": 0, "streams": [] })).await.json().await.unwrap();
+                if wanted(answer.problem.as_deref()) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(crate::driver::PATIENCE, told).await.expect("the directory never came to that conclusion");
+    }
+
+    /// What a heartbeat with one stream is answered.
+    pub(crate) async fn beat(&self, stream: StreamId, epoch: u32) -> HeartbeatAnswer {
+        let carried = json!({ "stream": stream, "epoch": epoch, "live": true, "viewers": 0 });
+        let answer = self.send(&json!({ "viewers": 0, "streams": [carried] })).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.json().await.unwrap()
     }
 
     pub(crate) fn heartbeat_path(&self) -> String {

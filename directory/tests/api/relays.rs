@@ -32,7 +32,7 @@ async fn second_relay_of_the_same_name_is_refused_with_a_reason() {
     let body: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(body["code"], "relay_name_taken");
     assert!(body["message"].as_str().unwrap().contains("the name relay-1 is held by another relay"), "{body}");
-    let again = relay.signer.register(&server, "relay-1").await;
+    let again = relay.register().await;
     assert_eq!(again.status(), StatusCode::OK, "a restart of the same relay");
 }
 
@@ -112,7 +112,7 @@ async fn silent_relay_must_register_again() {
     server.clock.advance(protocol::limits::RELAY_SILENCE_TIME_MAX);
     let answer = relay.send(&json!({ "viewers": 0, "streams": [] })).await;
     assert_eq!(refused(answer).await, (404, "relay_unknown".to_owned()));
-    assert_eq!(relay.signer.register(&server, "relay-1").await.status(), StatusCode::OK);
+    assert_eq!(relay.register().await.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub(super) fn joining(relay: &str) -> Joining {
         streams_max: 4,
         viewers_max: 100,
         public_key: key_of(relay),
+        from_afar: false,
     }
 }
 
@@ -42,7 +43,14 @@ pub(super) fn carried(stream: StreamId, epoch: u32, live: bool, viewers: u32) ->
 }
 
 pub(super) fn about(title: &str, visibility: Visibility) -> NewStream {
-    NewStream { title: title.parse().unwrap(), visibility, sealed: false, key_hash: key().hash() }
+    NewStream {
+        title: title.parse().unwrap(),
+        visibility,
+        sealed: false,
+        key_hash: key().hash(),
+        password: None,
+        pass: None,
+    }
 }
 
 pub(super) struct World {
@@ -66,7 +74,9 @@ impl World {
 
     pub(super) fn join_as(&mut self, joining: Joining) -> Result<(), RegisterError> {
         let said_at_ms = self.say();
-        self.registry.register(self.now_us, joining, said_at_ms)
+        self.registry.register(self.now_us, joining, said_at_ms)?;
+        self.check_all(&Ok(()));
+        Ok(())
     }
 
     pub(super) fn report(&mut self, relay: &str, streams: &[CarriedStream]) -> Result<Vec<StreamId>, HeartbeatError> {
@@ -75,6 +85,13 @@ impl World {
         let (relay, said_at_ms) = (name(relay), self.say());
         let key = self.registry.key_of(&relay).unwrap_or_else(|| key_of(relay.as_str()));
         self.registry.heartbeat(self.now_us, &relay, &key, said_at_ms, heartbeat)
+    }
+
+    /// The relays that are to be dialled now answer like this.
+    pub(super) fn check_all(&mut self, result: &Result<(), String>) {
+        for due in self.registry.due_checks(self.now_us) {
+            self.registry.checked(self.now_us, &due, result.clone());
+        }
     }
 
     /// A time that was never said before.

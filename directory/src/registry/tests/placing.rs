@@ -156,5 +156,5 @@ fn viewer_of_a_stream_whose_relays_are_gone_is_told_so() {
     assert_eq!(world.registry.watch(stream).unwrap_err(), PlaceError::NoRelay);
     world.registry.end(stream, &super::driver::key()).unwrap();
     assert_eq!(world.registry.watch(stream).unwrap_err(), PlaceError::NotFound);
-    assert_eq!(world.registry.take_notes(), [Note::RelayLost(name("a"))]);
+    assert_eq!(world.registry.take_notes(), [Note::RelayGood(name("a")), Note::RelayLost(name("a"))]);
 }

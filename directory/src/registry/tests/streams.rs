@@ -8,7 +8,7 @@ use protocol::{
     limits::STREAM_START_TIME_MAX,
 };
 
-use super::driver::{World, carried, key};
+use super::driver::{World, carried, key, name};
 use crate::registry::{
     Note, PlaceError,
     stream::{FAILOVER_TIME_MAX, INTERRUPTED_TIME_MAX},
@@ -61,6 +61,7 @@ fn operators_read_of_each_turn_in_a_streams_life_once() {
     world.pass(Duration::from_secs(3), &[("a", &[carried(stream, 1, true, 0)])]);
     world.pass(INTERRUPTED_TIME_MAX + Duration::from_secs(1), &[("a", &[])]);
     let expected = [
+        Note::RelayGood(name("a")),
         Note::StreamIs(stream, StreamState::Live),
         Note::StreamIs(stream, StreamState::Interrupted),
         Note::StreamExpired(stream),

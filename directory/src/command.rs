@@ -1,0 +1,178 @@
+//! The `directory` command: serves, or asks a directory that runs what an operator wants of it.
+
+mod call;
+mod table;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use protocol::{RelayName, StreamId};
+
+use self::{call::Operator, table::Table};
+use crate::{
+    Config,
+    operator::{
+        MadePass, MadeRelayToken, NewPass, NewRelayToken, PassEntries, RelayEntries, RelayEntry, RelayState,
+        RevokedPass, StreamEntries,
+    },
+};
+
+/// What stands on the command line.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "directory", version, about, long_about = None, subcommand_negates_reqs = true)]
+pub struct Cli {
+    /// The flags.
+    #[command(flatten)]
+    pub config: Config,
+
+    /// What an operator wants; without it the directory serves.
+    #[command(subcommand)]
+    pub ask: Option<Ask>,
+}
+
+/// What an operator wants of a directory that runs on this machine. --data-dir and --internal-listen are to be those it runs with.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Ask {
+    /// Make a token that a new relay joins with
+    RelayToken {
+        /// How many relays may join with it
+        #[arg(long, default_value_t = 1, value_name = "COUNT")]
+        uses: u32,
+        /// How many hours it is good for
+        #[arg(long, default_value_t = 24, value_name = "HOURS")]
+        hours: u32,
+    },
+    /// Shut a relay out: its streams move to others, and it never comes back with its key
+    RelayRevoke {
+        /// The relay's name
+        name: RelayName,
+    },
+    /// List the relays: those that work, those that are away, and those that are shut out
+    Relays,
+    /// Say who may go live
+    #[command(subcommand)]
+    Pass(PassAsk),
+    /// List the streams, also those that are not in the public list
+    Streams,
+    /// End a stream
+    End {
+        /// The stream's id, as `directory streams` lists it
+        stream: StreamId,
+    },
+}
+
+/// About passes.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PassAsk {
+    /// Make a pass, which is shown this once
+    Add {
+        /// Whose it is
+        name: String,
+    },
+    /// List the passes
+    List,
+    /// Revoke a pass; the streams that were made with it end
+    Revoke {
+        /// Whose it is
+        name: String,
+    },
+}
+
+impl Ask {
+    /// Does it, and returns what to print.
+    ///
+    /// # Errors
+    /// A sentence that says what to change.
+    pub async fn run(self, config: &Config) -> Result<String> {
+        let operator = Operator::of(config)?;
+        match self {
+            Self::RelayToken { uses, hours } => {
+                let made: MadeRelayToken = operator.post(&["relay-tokens"], &NewRelayToken { uses, hours }).await?;
+                // The token alone on standard output, so that it can be piped; it is good for nothing else.
+                Ok(format!("{}\n", made.token.expose()))
+            }
+            Self::RelayRevoke { name } => {
+                operator.delete(&["relays", name.as_str()]).await?;
+                Ok(format!(
+                    "{name} is shut out, and its streams move to other relays. If it knows the join secret (JOIN_SECRET), \
+                     change that too: with another key it could join again.\n"
+                ))
+            }
+            Self::Relays => Ok(relays(operator.get::<RelayEntries>(&["relays"]).await?.relays)),
+            Self::Pass(PassAsk::Add { name }) => {
+                let made: MadePass = operator.post(&["passes"], &NewPass { name }).await?;
+                Ok(format!("{}\n", made.pass.expose()))
+            }
+            Self::Pass(PassAsk::List) => Ok(passes(operator.get(&["passes"]).await?)),
+            Self::Pass(PassAsk::Revoke { name }) => {
+                let revoked: RevokedPass = operator.delete_for(&["passes", &name]).await?;
+                Ok(match revoked.streams_ended {
+                    0 => format!("The pass of {name} is revoked.\n"),
+                    1 => format!("The pass of {name} is revoked, and the stream that was made with it has ended.\n"),
+                    count => {
+                        format!("The pass of {name} is revoked, and the {count} streams made with it have ended.\n")
+                    }
+                })
+            }
+            Self::Streams => Ok(streams(operator.get(&["streams"]).await?)),
+            Self::End { stream } => {
+                operator.delete(&["streams", &stream.to_string()]).await?;
+                Ok(format!("{stream} has ended.\n"))
+            }
+        }
+    }
+}
+
+fn relays(relays: Vec<RelayEntry>) -> String {
+    let mut table = Table::new(["NAME", "STATE", "STREAMS", "VIEWERS", "PUBLIC ADDRESS"]);
+    let mut problems = String::new();
+    for RelayEntry { name, state, at_work, since_s } in relays {
+        let since = || call::ago(since_s);
+        let state = match state {
+            RelayState::Ready => "ready".to_owned(),
+            RelayState::Late => "late".to_owned(),
+            RelayState::Full => "full".to_owned(),
+            RelayState::Unchecked => "unchecked".to_owned(),
+            RelayState::Away => format!("away, seen {}", since()),
+            RelayState::Revoked => format!("shut out {}", since()),
+        };
+        let Some(at_work) = at_work else {
+            table.row([name.to_string(), state, String::new(), String::new(), String::new()]);
+            continue;
+        };
+        let of = |count: u32, max: u32| format!("{count} of {max}");
+        let (streams, viewers) = (of(at_work.streams, at_work.streams_max), of(at_work.viewers, at_work.viewers_max));
+        if let Some(problem) = at_work.problem {
+            problems.push_str(&format!("\n{name}: {problem}\n"));
+        }
+        table.row([name.to_string(), state, streams, viewers, at_work.url.to_string()]);
+    }
+    table.text("No relay has joined yet. `directory relay-token` makes a token for one.\n") + &problems
+}
+
+fn passes(PassEntries { passes }: PassEntries) -> String {
+    let mut table = Table::new(["NAME", "MADE"]);
+    for pass in passes {
+        table.row([pass.name, call::ago(pass.made_at_s)]);
+    }
+    table.text("There are no passes. `directory pass add NAME` makes one.\n")
+}
+
+fn streams(StreamEntries { streams }: StreamEntries) -> String {
+    let mut table = Table::new(["STREAM", "STATE", "VIEWERS", "RELAY", "WHO FINDS IT", "PASS", "TITLE"]);
+    for stream in streams {
+        let word = |value| serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned));
+        let visibility =
+            serde_json::to_value(stream.visibility).ok().and_then(|value| value.as_str().map(str::to_owned));
+        let visibility = visibility.unwrap_or_default() + if stream.sealed { ", encrypted" } else { "" };
+        table.row([
+            stream.id.to_string(),
+            word(stream.state).unwrap_or_default(),
+            stream.viewers.to_string(),
+            stream.relay.map(|relay| relay.to_string()).unwrap_or_default(),
+            visibility,
+            stream.pass.unwrap_or_default(),
+            stream.title.to_string(),
+        ]);
+    }
+    table.text("There are no streams.\n")
+}

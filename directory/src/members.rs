@@ -1,0 +1,200 @@
+//! Which relays belong here: names and the keys that hold them, keys that were shut out, and the uses of join tokens. Pure: takes
+//! `now_s` (seconds since the Unix epoch). Outlives restarts.
+
+mod join_tokens;
+mod names;
+
+use protocol::{RelayName, relay_proof::JoinToken, signing::PublicKey};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub(crate) use self::names::{Holder, NameError};
+use self::{
+    join_tokens::{JoinTokens, TokenError},
+    names::Names,
+};
+use crate::state_file::{NotWritten, State};
+
+/// Most keys that are shut out at a time. None is forgotten: an operator is told instead.
+const REVOKED_MAX: usize = 4096;
+
+/// Why a relay does not belong here.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum JoinError {
+    /// An operator has shut its key out.
+    #[error("an operator has shut this relay out; to join again it needs another key, and a join token")]
+    Revoked,
+    /// Another key holds the name, or no name is left.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Its join token lets nobody in.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// It could not be remembered.
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
+}
+
+/// Why a relay could not be shut out.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum RevokeError {
+    /// Nobody holds the name.
+    #[error("no relay holds the name {0}; `directory relays` lists those that do")]
+    Unknown(RelayName),
+    /// [`REVOKED_MAX`] is reached.
+    #[error(
+        "{REVOKED_MAX} relays are shut out already, which is as many as are remembered; shut strangers out by changing \
+             the join secret instead"
+    )]
+    Full,
+    /// It could not be remembered.
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
+}
+
+/// A key that was shut out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Revoked {
+    relay: RelayName,
+    public_key: PublicKey,
+    at_s: u64,
+}
+
+/// All of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Members {
+    names: Names,
+    #[serde(default)]
+    revoked: Vec<Revoked>,
+    #[serde(default)]
+    join_tokens: JoinTokens,
+}
+
+impl State for Members {
+    const FILE_NAME: &'static str = "relays.json";
+    const LOST_WITHOUT: &'static str =
+        "which relay names are taken, which relays are shut out, and which join tokens are used up";
+}
+
+impl Members {
+    /// A relay with this key wants to hold a name. With a `token` it uses that up, the same key never twice.
+    pub(crate) fn join(
+        &mut self,
+        now_s: u64,
+        name: &RelayName,
+        key: PublicKey,
+        token: Option<&JoinToken>,
+    ) -> Result<(), JoinError> {
+        if self.is_revoked(&key) {
+            return Err(JoinError::Revoked);
+        }
+        self.names.check(now_s, name, key)?;
+        if let Some(token) = token {
+            self.join_tokens.take(now_s, token, key)?;
+        }
+        self.names.hold(now_s, name, key, token.map(|token| token.id.clone()));
+        Ok(())
+    }
+
+    /// Whether it is worth writing down that the relay of this name was heard of now.
+    pub(crate) fn seen_is_news(&self, now_s: u64, name: &RelayName) -> bool {
+        self.names.seen_is_news(now_s, name)
+    }
+
+    /// The relay of this name was heard of.
+    pub(crate) fn seen(&mut self, now_s: u64, name: &RelayName) {
+        self.names.seen(now_s, name);
+    }
+
+    /// Whether a key is shut out.
+    pub(crate) fn is_revoked(&self, key: &PublicKey) -> bool {
+        self.revoked.iter().any(|revoked| revoked.public_key == *key)
+    }
+
+    /// Shuts a relay out: its key, and everybody who would join with the token that it joined with. The name is free then.
+    pub(crate) fn revoke(&mut self, now_s: u64, name: &RelayName) -> Result<(), RevokeError> {
+        if self.revoked.len() >= REVOKED_MAX {
+            return Err(RevokeError::Full);
+        }
+        let holder = self.names.release(name).ok_or_else(|| RevokeError::Unknown(name.clone()))?;
+        if let Some(token) = &holder.join_token {
+            self.join_tokens.void(token);
+        }
+        self.revoked.push(Revoked { relay: name.clone(), public_key: holder.public_key, at_s: now_s });
+        Ok(())
+    }
+
+    /// The keys that held this name and were shut out.
+    pub(crate) fn revoked_keys_of<'a>(&'a self, name: &'a RelayName) -> impl Iterator<Item = PublicKey> + 'a {
+        self.revoked.iter().filter(move |revoked| revoked.relay == *name).map(|revoked| revoked.public_key)
+    }
+
+    /// Every name that is held, with its holder.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = (&RelayName, &Holder)> {
+        self.names.iter()
+    }
+
+    /// Every relay that is shut out, and since when in seconds since the Unix epoch.
+    pub(crate) fn revoked(&self) -> impl Iterator<Item = (&RelayName, u64)> {
+        self.revoked.iter().map(|revoked| (&revoked.relay, revoked.at_s))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_S: u64 = 1_763_000_000;
+
+    fn key(number: u8) -> PublicKey {
+        let digit = char::from(b'A' + number);
+        format!("{}AAAA", digit.to_string().repeat(39)).parse().unwrap()
+    }
+
+    fn name(text: &str) -> RelayName {
+        text.parse().unwrap()
+    }
+
+    fn token(uses_max: u32) -> JoinToken {
+        JoinToken { id: "t".to_owned(), uses_max, expires_at_s: NOW_S + 3600 }
+    }
+
+    #[test]
+    fn revoked_key_never_joins_again_and_its_name_is_free_for_others() {
+        let mut members = Members::default();
+        members.join(NOW_S, &name("a"), key(1), None).unwrap();
+        members.revoke(NOW_S, &name("a")).unwrap();
+        assert_eq!(members.join(NOW_S, &name("a"), key(1), None), Err(JoinError::Revoked));
+        assert_eq!(members.join(NOW_S, &name("b"), key(1), None), Err(JoinError::Revoked), "under any name");
+        members.join(NOW_S, &name("a"), key(2), None).unwrap();
+        assert_eq!(members.revoked_keys_of(&name("a")).collect::<Vec<_>>(), [key(1)]);
+        assert_eq!(members.revoke(NOW_S, &name("c")), Err(RevokeError::Unknown(name("c"))));
+    }
+
+    #[test]
+    fn token_of_a_revoked_relay_lets_nobody_in_any_more() {
+        let mut members = Members::default();
+        members.join(NOW_S, &name("a"), key(1), Some(&token(5))).unwrap();
+        members.revoke(NOW_S, &name("a")).unwrap();
+        assert_eq!(members.join(NOW_S, &name("a"), key(2), Some(&token(5))), Err(JoinError::Token(TokenError::Void)));
+    }
+
+    #[test]
+    fn refused_name_costs_no_use_of_the_token() {
+        let mut members = Members::default();
+        members.join(NOW_S, &name("a"), key(1), None).unwrap();
+        let taken = members.join(NOW_S, &name("a"), key(2), Some(&token(1)));
+        assert!(matches!(taken, Err(JoinError::Name(NameError::Taken(_)))));
+        members.join(NOW_S, &name("b"), key(2), Some(&token(1))).unwrap();
+    }
+
+    #[test]
+    fn all_of_it_survives_its_file() {
+        let mut members = Members::default();
+        members.join(NOW_S, &name("a"), key(1), Some(&token(5))).unwrap();
+        members.join(NOW_S, &name("b"), key(2), None).unwrap();
+        members.revoke(NOW_S, &name("a")).unwrap();
+        let text = serde_json::to_string(&members).unwrap();
+        assert_eq!(serde_json::from_str::<Members>(&text).unwrap(), members);
+    }
+}

@@ -1,0 +1,178 @@
+//! Whether who answers at a relay's public address is that relay: when the directory dials it, and what follows from the answers.
+
+use std::time::Duration;
+
+use protocol::{RelayName, http::RelayAddress, signing::PublicKey};
+
+use super::{Note, Registry, micros, relay::Joining};
+
+/// How often a relay that answered well is dialled again: a machine that was taken over is noticed within two of these.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// First pause after a failed check; it doubles up to [`PAUSE_MAX`].
+pub(super) const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// Longest pause: how long a relay that is mended waits for work.
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Failed checks in a row after which a relay that was good is not any more: one is an accident of the network.
+const FAILURES_MAX: u32 = 2;
+
+/// What a relay reads that was not dialled yet.
+const NOT_YET: &str = "the directory has not dialled this relay's public address yet";
+
+/// A relay that is to be dialled.
+#[derive(Debug, Clone)]
+pub struct DueCheck {
+    /// Its name and where it is to answer.
+    pub address: RelayAddress,
+    /// The key that it is to answer with.
+    pub public_key: PublicKey,
+    /// Whether it joined from the public internet: its address must be there too.
+    pub from_afar: bool,
+    /// Which check of this relay it is: a later one makes it void.
+    number: u64,
+}
+
+/// What is known about one relay's public address.
+#[derive(Debug)]
+pub(super) struct Check {
+    good: bool,
+    failures: u32,
+    problem: Option<String>,
+    number: u64,
+    running: bool,
+    due_at_us: u64,
+}
+
+impl Check {
+    pub(super) fn new(now_us: u64) -> Self {
+        Self { good: false, failures: 0, problem: None, number: 0, running: false, due_at_us: now_us }
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.good
+    }
+
+    /// Why the relay gets no work, if so.
+    pub(super) fn problem(&self) -> Option<&str> {
+        if self.good { None } else { Some(self.problem.as_deref().unwrap_or(NOT_YET)) }
+    }
+
+    /// The relay registered again, at the same address. Registering often makes nobody dial more often.
+    pub(super) fn again(&mut self, now_us: u64) {
+        if self.failures == 0 {
+            self.due_at_us = self.due_at_us.min(now_us.saturating_add(micros(PAUSE_MIN)));
+        }
+    }
+
+    fn begin(&mut self, now_us: u64) -> Option<u64> {
+        if self.running || now_us < self.due_at_us {
+            return None;
+        }
+        self.running = true;
+        self.number += 1;
+        Some(self.number)
+    }
+
+    fn succeeded(&mut self, now_us: u64) {
+        let number = self.number;
+        *self =
+            Self { good: true, number, due_at_us: now_us.saturating_add(micros(CHECK_INTERVAL)), ..Self::new(now_us) };
+    }
+
+    fn failed(&mut self, now_us: u64, problem: String) {
+        self.running = false;
+        self.failures = self.failures.saturating_add(1);
+        self.good = self.good && self.failures < FAILURES_MAX;
+        self.problem = Some(problem);
+        let doubled = PAUSE_MIN.saturating_mul(1 << (self.failures - 1).min(16));
+        self.due_at_us = now_us.saturating_add(micros(doubled.min(PAUSE_MAX)));
+    }
+}
+
+impl Joining {
+    fn due(&self, number: u64) -> DueCheck {
+        let (address, public_key) = (self.address.clone(), self.public_key);
+        DueCheck { address, public_key, from_afar: self.from_afar, number }
+    }
+}
+
+impl Registry {
+    /// The relays that are to be dialled now. Each must be followed by [`Self::checked`].
+    pub fn due_checks(&mut self, now_us: u64) -> Vec<DueCheck> {
+        let begun = |relay: &mut super::Relay| relay.check.begin(now_us).map(|number| relay.joining.due(number));
+        self.relays.values_mut().filter_map(begun).collect()
+    }
+
+    /// What came of a check. A relay that is good no more loses its streams to others, as far as there are any.
+    pub fn checked(&mut self, now_us: u64, due: &DueCheck, result: Result<(), String>) {
+        let name = &due.address.name;
+        let Some(relay) = self.relays.get_mut(name) else { return };
+        let same = relay.joining.public_key == due.public_key && relay.joining.address.url == due.address.url;
+        if !same || relay.check.number != due.number {
+            return;
+        }
+        let (was_good, problem_before) = (relay.check.good, relay.check.problem.clone());
+        match result {
+            Ok(()) => relay.check.succeeded(now_us),
+            Err(problem) => relay.check.failed(now_us, problem),
+        }
+        let (good, problem) = (relay.check.good, relay.check.problem.clone());
+        if good && !was_good {
+            self.notes.push(Note::RelayGood(name.clone()));
+        } else if let Some(problem) = problem.filter(|problem| problem_before.as_ref() != Some(problem)) {
+            self.notes.push(Note::RelayProblem(name.clone(), problem));
+        }
+        if was_good && !good {
+            self.move_streams_of(now_us, name);
+        }
+    }
+
+    /// Why the relay of this name gets no work, if so.
+    #[must_use]
+    pub fn problem(&self, name: &RelayName) -> Option<&str> {
+        self.relays.get(name)?.check.problem()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000;
+
+    #[test]
+    fn good_relay_is_dialled_every_minute_and_survives_one_failure() {
+        let mut check = Check::new(0);
+        assert_eq!(check.problem(), Some(NOT_YET));
+        assert_eq!([check.begin(0), check.begin(0)], [Some(1), None]);
+        check.succeeded(S);
+        assert_eq!((check.is_good(), check.problem()), (true, None));
+        assert_eq!([check.begin(60 * S), check.begin(61 * S)], [None, Some(2)]);
+        check.failed(61 * S, "late".to_owned());
+        assert_eq!((check.is_good(), check.problem()), (true, None));
+        assert_eq!(check.begin(62 * S), Some(3));
+        check.failed(62 * S, "late".to_owned());
+        assert_eq!((check.is_good(), check.problem()), (false, Some("late")));
+    }
+
+    #[test]
+    fn failing_relay_is_dialled_less_and_less_often_however_often_it_registers() {
+        let mut check = Check::new(0);
+        let mut now_us = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            check.begin(now_us).unwrap();
+            check.failed(now_us, "late".to_owned());
+            check.again(now_us);
+            pauses.push((check.due_at_us - now_us) / S);
+            now_us = check.due_at_us;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+        check.begin(now_us).unwrap();
+        check.succeeded(now_us);
+        check.again(now_us);
+        assert_eq!(check.due_at_us, now_us + S, "and a good one a second later");
+    }
+}

@@ -1,0 +1,118 @@
+//! Who may watch one stream no longer: viewers that its broadcaster removed, and where they came from.
+
+use std::collections::{HashMap, VecDeque};
+
+use protocol::{ViewerId, limits::TICKET_TIME};
+use service::Network;
+
+use super::micros;
+
+/// Viewers whose network is remembered, of one stream: as many as a large relay serves. The oldest is forgotten first, and can still
+/// be removed, but comes in again as somebody new.
+const SEEN_MAX: usize = 20_000;
+
+/// Removed viewers and networks that are remembered, of one stream: more than anybody removes by hand.
+const REMOVED_MAX: usize = 1000;
+
+/// Most removed viewers that one heartbeat's answer names of one stream.
+const TOLD_MAX: usize = 256;
+
+/// The viewers of one stream.
+#[derive(Debug, Default)]
+pub(super) struct Removed {
+    seen: HashMap<ViewerId, Network>,
+    seen_order: VecDeque<ViewerId>,
+    viewers: VecDeque<(ViewerId, u64)>,
+    networks: VecDeque<Network>,
+}
+
+impl Removed {
+    /// A viewer was given a ticket.
+    pub(super) fn seen(&mut self, viewer: ViewerId, network: Network) {
+        if self.seen.insert(viewer, network).is_none() {
+            self.seen_order.push_back(viewer);
+        }
+        if self.seen_order.len() > SEEN_MAX
+            && let Some(oldest) = self.seen_order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+    }
+
+    /// The broadcaster does not want this viewer.
+    pub(super) fn remove(&mut self, viewer: ViewerId, now_us: u64) {
+        if !self.has(viewer) {
+            push(&mut self.viewers, (viewer, now_us));
+        }
+        if let Some(network) = self.seen.get(&viewer)
+            && !self.networks.contains(network)
+        {
+            push(&mut self.networks, *network);
+        }
+    }
+
+    pub(super) fn has(&self, viewer: ViewerId) -> bool {
+        self.viewers.iter().any(|(removed, _)| *removed == viewer)
+    }
+
+    pub(super) fn has_network(&self, network: &Network) -> bool {
+        self.networks.contains(network)
+    }
+
+    /// Those whose tickets a relay would still take: the newest first.
+    pub(super) fn told(&self, now_us: u64) -> impl Iterator<Item = ViewerId> {
+        let fresh = move |at_us: u64| now_us.saturating_sub(at_us) < micros(TICKET_TIME);
+        self.viewers.iter().rev().take_while(move |(_, at_us)| fresh(*at_us)).take(TOLD_MAX).map(|(viewer, _)| *viewer)
+    }
+}
+
+fn push<T>(queue: &mut VecDeque<T>, item: T) {
+    queue.push_back(item);
+    if queue.len() > REMOVED_MAX {
+        queue.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(text: &str) -> Network {
+        Network::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn removed_viewer_and_its_network_stay_out_and_others_do_not() {
+        let mut removed = Removed::default();
+        removed.seen(ViewerId(1), network("203.0.113.5"));
+        removed.seen(ViewerId(2), network("203.0.113.6"));
+        removed.remove(ViewerId(1), 0);
+        assert!(removed.has(ViewerId(1)) && removed.has_network(&network("203.0.113.5")));
+        assert!(!removed.has(ViewerId(2)) && !removed.has_network(&network("203.0.113.6")));
+    }
+
+    #[test]
+    fn relays_are_told_until_the_tickets_have_expired() {
+        let mut removed = Removed::default();
+        removed.remove(ViewerId(1), 0);
+        removed.remove(ViewerId(2), 5);
+        removed.remove(ViewerId(1), 7);
+        let told = |now_us| removed.told(now_us).collect::<Vec<_>>();
+        assert_eq!(told(10), [ViewerId(2), ViewerId(1)]);
+        assert_eq!(told(micros(TICKET_TIME)), [ViewerId(2)]);
+        assert_eq!(told(micros(TICKET_TIME) + 5), []);
+        assert!(removed.has(ViewerId(1)), "and stay out for as long as the stream goes on");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut removed = Removed::default();
+        for number in 0..50_000 {
+            removed.seen(ViewerId(number), network("203.0.113.5"));
+            removed.remove(ViewerId(number), number);
+        }
+        let sizes = [removed.seen.len(), removed.seen_order.len(), removed.viewers.len(), removed.networks.len()];
+        assert_eq!(sizes, [SEEN_MAX, SEEN_MAX, REMOVED_MAX, 1]);
+        assert_eq!(removed.told(50_000).count(), TOLD_MAX);
+    }
+}
