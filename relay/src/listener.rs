@@ -86,6 +86,8 @@ pub async fn serve(listener: TcpListener, house: Arc<House>, door: Arc<Door>, co
                     life: life.clone(),
                 };
                 span.in_scope(|| life.spawn(enter(connection, visitor)));
+                // A crowd that comes at once waits for itself, and not the streams for all of it.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
                 warn!(%error, "a connection can't be accepted");

@@ -12,5 +12,6 @@ mod malformed;
 mod process;
 mod publishers;
 mod sessions;
+mod silent_crowd;
 mod stub;
 mod viewers;

@@ -15,10 +15,16 @@ use crate::driver::{Peer, grant, new_key, stream, tracks};
 
 /// The binary, which is to find no directory, and where it listens.
 async fn start(folder: &std::path::Path) -> (Child, SocketAddr) {
+    start_with(folder, &[]).await
+}
+
+/// The binary with more arguments.
+pub(crate) async fn start_with(folder: &std::path::Path, arguments: &[&str]) -> (Child, SocketAddr) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_relay"))
         .args(["--name", "relay-1", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"])
         .args(["--directory", "http://127.0.0.1:9", "--log-format", "json", "--data-dir"])
         .arg(folder)
+        .args(arguments)
         .env("JOIN_SECRET", "secret-of-tests")
         .stderr(Stdio::piped())
         .kill_on_drop(true)
