@@ -5,7 +5,7 @@ mod event_source;
 mod list_events;
 mod orders;
 
-use std::time::Duration;
+use std::{error::Error, io, time::Duration};
 
 use protocol::{
     BroadcastKey, ErrorCode, RelayName, Secret, StreamId, ViewerId,
@@ -46,6 +46,14 @@ pub enum DirectoryError {
     Unreachable {
         /// The address.
         directory: Url,
+    },
+    /// Somebody answers, but can't prove to be the address's owner.
+    #[error("the certificate of the directory at {directory} is not trusted ({reason})")]
+    Untrusted {
+        /// The address.
+        directory: Url,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Somebody answers, but not as a directory does.
     #[error("what answers at {directory} is not a Dead Streaming directory; check the address")]
@@ -212,7 +220,10 @@ impl DirectoryClient {
 
     async fn answer(&self, request: RequestBuilder) -> Result<Response, DirectoryError> {
         let directory = || self.directory.clone();
-        let answer = request.send().await.map_err(|_| DirectoryError::Unreachable { directory: directory() })?;
+        let answer = request.send().await.map_err(|error| match untrusted(&error) {
+            Some(reason) => DirectoryError::Untrusted { directory: directory(), reason },
+            None => DirectoryError::Unreachable { directory: directory() },
+        })?;
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -221,4 +232,20 @@ impl DirectoryClient {
             Err(_) => Err(DirectoryError::NotADirectory { directory: directory() }),
         }
     }
+}
+
+/// What TLS found wrong, when it was TLS.
+fn untrusted(error: &reqwest::Error) -> Option<String> {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return Some(error.to_string());
+        }
+        // An I/O error that wraps another error names that one's source as its own.
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
 }

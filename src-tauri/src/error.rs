@@ -18,6 +18,8 @@ pub(crate) struct CommandError {
 pub(crate) mod code {
     /// Nobody answers at the directory's address.
     pub(crate) const UNREACHABLE: &str = "unreachable";
+    /// Somebody answers at the directory's address, with a certificate that is not trusted.
+    pub(crate) const UNTRUSTED: &str = "untrusted";
     /// Somebody answers at the directory's address, but not a directory.
     pub(crate) const NOT_A_DIRECTORY: &str = "not_a_directory";
     /// The source, the sound or ffmpeg is not there.
@@ -51,6 +53,7 @@ impl From<DirectoryError> for CommandError {
         let code = match &error {
             DirectoryError::Refused { code, .. } => code.as_str(),
             DirectoryError::Unreachable { .. } => code::UNREACHABLE,
+            DirectoryError::Untrusted { .. } => code::UNTRUSTED,
             DirectoryError::NotADirectory { .. } => code::NOT_A_DIRECTORY,
         };
         Self::new(code, &error)

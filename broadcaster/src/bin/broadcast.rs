@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{anyhow, bail};
 use broadcaster::{
     Authorities, Broadcast, BroadcastOptions, BroadcastState, Quality, SoundChoice, SourceChoice, StartError,
+    directory_client::DirectoryError,
 };
 use clap::{Parser, ValueEnum};
 use protocol::{ErrorCode, Secret, http::Visibility};
@@ -157,12 +158,8 @@ fn given(secret: Option<&Secret>) -> Option<Secret> {
 /// What to do about a refusal, where the directory's own words don't name the flag.
 const fn way_out(code: ErrorCode) -> Option<&'static str> {
     Some(match code {
-        ErrorCode::PassRequired => {
-            "ask the directory's operator for a pass and give it in BROADCAST_PASS or with --pass"
-        }
-        ErrorCode::PassInvalid => {
-            "check the pass in BROADCAST_PASS or --pass, or ask the directory's operator for a new one"
-        }
+        ErrorCode::PassRequired => "then give it in BROADCAST_PASS or with --pass",
+        ErrorCode::PassInvalid => "check BROADCAST_PASS or --pass",
         ErrorCode::InvalidPassword => "choose another password in STREAM_PASSWORD or with --password",
         ErrorCode::InvalidTitle => "choose another title with --title",
         _ => return None,
@@ -170,8 +167,12 @@ const fn way_out(code: ErrorCode) -> Option<&'static str> {
 }
 
 fn explained(error: StartError) -> anyhow::Error {
-    let code = if let StartError::Directory(error) = &error { error.code() } else { None };
-    match code.and_then(way_out) {
+    let way_out = match &error {
+        StartError::Directory(DirectoryError::Untrusted { .. }) => Some("name its authority with --ca FILE"),
+        StartError::Directory(error) => error.code().and_then(way_out),
+        _ => None,
+    };
+    match way_out {
         Some(way_out) => anyhow!("{}; {way_out}", error.to_string().trim_end_matches('.')),
         None => error.into(),
     }
@@ -258,7 +259,8 @@ async fn stop_asked() {
 fn main() -> ExitCode {
     broadcaster::capture_helper::run_if_asked();
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,rustls_platform_verifier=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let options = match arguments.options() {
         Ok(options) => options,
