@@ -77,3 +77,25 @@ fn prepare(app: &App) -> tauri::Result<()> {
     tauri::async_runtime::spawn(closing::exit_on_signal(app.handle().clone()));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    fn parsed(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn window_runs_nothing_inline_and_may_use_nothing_but_the_commands() {
+        let config = parsed(include_str!("../tauri.conf.json"));
+        let security = &config["app"]["security"];
+        let policy = security["csp"].as_object().unwrap();
+        assert_eq!(policy["default-src"], "'none'");
+        assert!(policy.values().all(|sources| !sources.as_str().unwrap().contains("unsafe")), "{policy:?}");
+        assert!(security.as_object().unwrap().keys().all(|key| !key.contains("dangerous")), "{security}");
+        assert_ne!(config["app"]["withGlobalTauri"], true);
+        let capability = parsed(include_str!("../capabilities/main.json"));
+        assert_eq!(capability["permissions"], Value::Array(Vec::new()));
+    }
+}
