@@ -158,3 +158,47 @@ async fn key_frame_is_wanted_once_in_a_while_however_many_wait_for_it() {
     tokio::time::advance(SECOND).await;
     assert_eq!((wanted(&mut seat), wanted(&mut seat)), (1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn removed_viewer_goes_and_is_refused_until_its_tickets_have_ended() {
+    let streams = streams();
+    let _seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
+    let (one, other) = (new_viewer(), new_viewer());
+    let mut removed = streams.watch(id(1), one, 0).unwrap();
+    let mut stays = streams.watch(id(1), other, 0).unwrap();
+    assert!(streams.remove_viewer(id(1), one, Instant::now()));
+    assert!(!streams.remove_viewer(id(1), one, Instant::now()), "it is no news");
+    assert_eq!(events(&mut removed), ["removed"]);
+    assert_eq!(events(&mut stays), ["watching", "viewers"]);
+    drop(removed);
+    assert_eq!(streams.watch(id(1), one, 0).unwrap_err(), Refused::Removed);
+    tokio::time::advance(TICKET_TIME).await;
+    streams.tick(Instant::now());
+    // The directory may be away, so that the ticket still counts.
+    assert_eq!(streams.watch(id(1), one, 0).unwrap_err(), Refused::Removed);
+    tokio::time::advance(protocol::limits::DIRECTORY_AWAY_TIME_MAX).await;
+    streams.tick(Instant::now());
+    streams.watch(id(1), one, 0).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn publisher_is_told_who_watches_once_a_second_at_most_and_only_what_is_new() {
+    let streams = streams();
+    let mut seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
+    let mut told = || {
+        let notice = seat.notice(Instant::now()).unwrap();
+        notice.audience.map(|audience| audience.iter().map(|member| member.since_ms).collect::<Vec<_>>())
+    };
+    assert_eq!(told(), Some(vec![]));
+    let first = streams.watch(id(1), new_viewer(), 1).unwrap();
+    assert_eq!(told(), None, "too early");
+    tokio::time::advance(SECOND).await;
+    assert_eq!(told(), Some(vec![1]));
+    tokio::time::advance(SECOND).await;
+    assert_eq!(told(), None, "no news");
+    let _second = streams.watch(id(1), new_viewer(), 2).unwrap();
+    assert_eq!(told(), Some(vec![2, 1]));
+    drop(first);
+    tokio::time::advance(SECOND).await;
+    assert_eq!(told(), Some(vec![2]));
+}
