@@ -251,12 +251,14 @@ impl System {
         self.directory.data.join("ticket-key.der")
     }
 
-    /// Waits until the directory gives this relay work.
+    /// Waits until the directory gives this relay work: it has found the relay's key at its address.
     pub async fn is_assigned(&self, name: &str) {
         eventually(&format!("work for {name}"), async || {
-            let created = self.try_create(json!({"title": "probe"})).await?;
-            self.end(&created).await;
-            (created.relay.as_str() == name).then_some(())
+            let token = std::fs::read_to_string(self.directory.data.join("operator-token")).ok()?;
+            let url = format!("http://{}/operator/relays", self.internal());
+            let list: Value = self.http.get(url).bearer_auth(token.trim()).send().await.ok()?.json().await.ok()?;
+            let relay = list["relays"].as_array()?.iter().find(|relay| relay["name"] == name)?.clone();
+            (relay["state"] == "ready").then_some(())
         })
         .await;
     }

@@ -26,7 +26,7 @@ async fn carried(system: &System) -> (Vec<Vec<u8>>, ContentKey, Created) {
     relay.text("watching").await;
 
     let key = ContentKey::generate().unwrap();
-    let mut sealer = Sealer::new(key.fragment().parse().unwrap(), created.id);
+    let mut sealer = Sealer::new(key.clone(), created.id);
     let mut messages = vec![];
     for header in [
         header(MediaKind::Init, 0, 0),
@@ -43,7 +43,7 @@ async fn carried(system: &System) -> (Vec<Vec<u8>>, ContentKey, Created) {
 }
 
 fn opener(key: &ContentKey, created: &Created) -> Opener {
-    Opener::new(key.fragment().parse().unwrap(), created.id)
+    Opener::new(key.clone(), created.id)
 }
 
 /// Whether the viewer would show it.

@@ -98,8 +98,12 @@ async fn come_back_after_having_been_removed() {
     let ticket = answer.body["assignment"]["ticket"].as_str().unwrap().to_owned();
     let mut viewer = Socket::watching(&created.relay_url, &ticket).await;
     viewer.text("watching").await;
-    let audience = owner.text("audience").await;
-    let id = audience["viewers"][0]["viewer"].as_str().unwrap().to_owned();
+    let id = loop {
+        let audience = owner.text("audience").await;
+        if let Some(id) = audience["viewers"][0]["viewer"].as_str() {
+            break id.to_owned();
+        }
+    };
 
     let path = format!("/api/streams/{}/viewers/{id}", created.id);
     let removed = system.send(system.request(Method::DELETE, &path).bearer_auth(created.broadcast_key.expose())).await;
