@@ -65,13 +65,12 @@ impl fmt::Debug for TrackKey {
 
 /// Kind, segment and chunk. Never twice under one key: a key seals one init segment, and chunks whose numbers only grow.
 pub(super) fn nonce(header: &MediaHeader) -> Nonce {
-    let (kind, segment, chunk) = match header.kind {
-        MediaKind::Init => (1, 0, 0),
-        MediaKind::Chunk => (2, header.segment, header.chunk),
-    };
     let mut bytes = [0; NONCE_LEN];
-    bytes[0] = kind;
-    bytes[4..8].copy_from_slice(&segment.to_be_bytes());
-    bytes[8..].copy_from_slice(&chunk.to_be_bytes());
+    bytes[0] = match header.kind {
+        MediaKind::Init => 1,
+        MediaKind::Chunk => 2,
+    };
+    bytes[4..8].copy_from_slice(&header.segment.to_be_bytes());
+    bytes[8..].copy_from_slice(&header.chunk.to_be_bytes());
     Nonce::assume_unique_for_key(bytes)
 }
