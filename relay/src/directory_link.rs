@@ -162,6 +162,9 @@ impl DirectoryLink {
                         refused += 1;
                     }
                     let words = words(&error);
+                    if error.is_answer() {
+                        self.house.standing.set_problem(Some(format!("it does not let this relay join: {words}")));
+                    }
                     // What stays as it is, is said once.
                     if told != words {
                         warn!(error = words, "can't join the directory yet");
@@ -212,11 +215,14 @@ impl DirectoryLink {
                 }
                 Err(error) => {
                     self.note(&error);
-                    if let Some(code @ (ErrorCode::RelayUnknown | ErrorCode::Unauthorized | ErrorCode::RelayRevoked)) =
-                        error.code()
-                    {
-                        info!(code = code.as_str(), "the directory does not know this relay any more; joining again");
-                        return;
+                    match error.code() {
+                        Some(ErrorCode::RelayRevoked) => return,
+                        Some(code @ (ErrorCode::RelayUnknown | ErrorCode::Unauthorized)) => {
+                            let code = code.as_str();
+                            info!(code, "the directory does not know this relay any more; joining again");
+                            return;
+                        }
+                        _ => {}
                     }
                     if !std::mem::replace(&mut failing, true) {
                         warn!(error = words(&error), "a heartbeat failed; streams go on, and so do the heartbeats");

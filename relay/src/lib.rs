@@ -150,9 +150,11 @@ fn own_url(door: &DoorFlags, port: u16) -> Result<Url> {
 
 fn readiness(house: &Arc<House>, door: &Arc<Door>) -> internal_listener::Readiness {
     let (house, door) = (Arc::clone(house), Arc::clone(door));
-    Arc::new(move || match *house.ticket_key.read().unwrap_or_else(PoisonError::into_inner) {
-        Some(_) => door.ready().and_then(|()| house.standing.judged()),
-        None => Err("the directory has not let this relay join yet".to_owned()),
+    Arc::new(move || {
+        door.ready()?;
+        house.standing.judged()?;
+        let has_joined = house.ticket_key.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        if has_joined { Ok(()) } else { Err("the directory has not let this relay join yet".to_owned()) }
     })
 }
 

@@ -48,15 +48,21 @@ async fn relay_keeps_trying_while_its_name_is_taken_and_heartbeats_survive_a_bro
     let (mut directory, relay) = Directory::with_relay().await;
     directory.next("heartbeat").await;
     // The last pushed is the first answered.
-    directory.answers_next(409, json!({"code": "relay_name_taken", "message": "taken"}));
+    for _ in 0..2 {
+        directory.answers_next(409, json!({"code": "relay_name_taken", "message": "taken"}));
+    }
     directory.answers_next(404, json!({"code": "relay_unknown", "message": "who?"}));
     directory.next("register").await;
     directory.next("register").await;
+    let (status, body) = relay.get(relay.internal, "/readyz").await;
+    assert!(status == 503 && body.contains("it does not let this relay join: taken"), "{status} {body}");
+    directory.heard().await;
+    assert_eq!(relay.get(relay.internal, "/readyz").await.0, 200);
     directory.answers_next(500, json!("not an error of ours"));
     directory.next("heartbeat").await;
     directory.next("heartbeat").await;
     directory.next("heartbeat").await;
-    relay.metrics_say("relay_heartbeat_failures_total 3").await;
+    relay.metrics_say("relay_heartbeat_failures_total 4").await;
 }
 
 #[tokio::test]
