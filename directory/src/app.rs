@@ -12,7 +12,7 @@ use protocol::{
     ticket::Grant,
 };
 use service::{Clock, Lifecycle};
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -64,6 +64,7 @@ struct Inner {
     orders: watch::Sender<()>,
     readers: Arc<Semaphore>,
     dials: Arc<Semaphore>,
+    joined: Notify,
     guesses: Mutex<PasswordGuesses>,
     gate: PasswordGate,
 }
@@ -77,6 +78,7 @@ impl App {
             orders: watch::Sender::new(()),
             readers: Arc::new(Semaphore::new(EVENT_READERS_MAX)),
             dials: Arc::new(Semaphore::new(DIALS_MAX)),
+            joined: Notify::new(),
             guesses: Mutex::default(),
             gate: PasswordGate::default(),
         }))
@@ -179,8 +181,21 @@ impl App {
         self.dial();
     }
 
+    /// A relay has joined: it is dialled at once.
+    pub(crate) fn relay_joined(&self) {
+        self.0.joined.notify_one();
+    }
+
+    /// Dials relays that join, from now on.
+    pub(crate) async fn dial_those_who_join(self) {
+        let stopping = self.life().stopping();
+        while stopping.run_until_cancelled(self.0.joined.notified()).await.is_some() {
+            self.dial();
+        }
+    }
+
     /// Dials the relays whose time it is.
-    pub(crate) fn dial(&self) {
+    fn dial(&self) {
         for due in self.registry(|registry, now_us| registry.due_checks(now_us)) {
             let app = self.clone();
             self.life().spawn(async move { app.check(due).await });

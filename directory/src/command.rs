@@ -16,9 +16,10 @@ use crate::{
     },
 };
 
-/// What stands on the command line.
+/// The directory of Dead Streaming: knows which streams are live and which relays are healthy, hands every broadcaster and
+/// viewer the right relay, and serves the pages. With a command it asks a directory that runs what an operator wants of it.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "directory", version, about, long_about = None, subcommand_negates_reqs = true)]
+#[command(name = "directory", version)]
 pub struct Cli {
     /// The flags.
     #[command(flatten)]

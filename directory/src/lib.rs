@@ -137,6 +137,7 @@ impl Directory {
 
         let grace = config.grace();
         life.spawn(keep_time(app.clone()));
+        life.spawn(app.clone().dial_those_who_join());
         life.spawn(connections::serve(public, routes::router(app), door, life.clone()));
         life.ended(grace).await;
         info!("the directory has ended");

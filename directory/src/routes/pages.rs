@@ -17,12 +17,10 @@ const INDEX: &str = "index.html";
 /// Where the build puts files whose names change with their content.
 const HASHED: &str = "assets/";
 
-/// Content Security Policy (level 3). Relays and other directories live anywhere, so connections go anywhere; scripts come from
-/// here alone. Styles may be inline: components set them on their elements.
-const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-    connect-src 'self' ws: wss: http: https:; media-src 'self' blob: mediastream:; img-src 'self' data: blob:; \
-    font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; \
-    frame-ancestors 'none'";
+/// Content Security Policy (level 3). Relays live anywhere, so WebSockets go anywhere; everything else comes from here, and
+/// nothing is written into a page: no script, no style.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; \
+    media-src 'self' blob:; img-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What a page may ask its person for.
 const PERMISSIONS: &str = "display-capture=(self), microphone=(self), camera=(self), geolocation=()";

@@ -121,7 +121,7 @@ async fn clock_is_told_and_never_cached() {
 async fn ticket_key_outlives_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start_in(data.path(), &[]).await;
-    let before = server.relay("relay-1").await.registered.ticket_key.clone();
+    let before = server.relay("relay-1").await.registered.ticket_key;
     server.stop().await;
     let server = Server::start_in(data.path(), &[]).await;
     assert_eq!(server.relay("relay-2").await.registered.ticket_key, before);
