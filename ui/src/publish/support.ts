@@ -2,12 +2,15 @@
 import { supportedConfig } from "./picture";
 
 export interface Lack {
-  /** What is missing, in one sentence. */
+  /** What can't broadcast. */
+  title: string;
+  /** What is missing, in one or two sentences. */
   what: string;
   /** The way out. */
   instead: string;
 }
 
+const THIS_BROWSER = "This browser can’t broadcast";
 const USE_CHROMIUM = "Use Chrome, Edge or another Chromium browser on a computer, or the desktop app.";
 
 /** Where the same page would be over https. */
@@ -19,20 +22,26 @@ function httpsAddress(): string {
 export async function broadcastLack(): Promise<Lack | undefined> {
   if (!globalThis.isSecureContext) {
     return {
+      title: "This address can’t broadcast",
       what:
-        "This page was opened over plain http. On such a page everybody between you and the server could change what it does, so " +
-        "browsers let it play streams, but share no screen and open no encrypted stream. Only https, or a server on this very computer, will do.",
+        "This page came over plain http, where anybody on the way could change it. So browsers let it play streams, but not share a " +
+        "screen or open an encrypted stream. That takes https, or a server on this very computer.",
       instead: `You can watch here. To go live, use the desktop app, or open the https address of this server${httpsAddress()}. Whoever runs it can turn https on.`,
     };
   }
   if (!navigator.mediaDevices || !("getDisplayMedia" in navigator.mediaDevices)) {
     return {
+      title: THIS_BROWSER,
       what: "This browser can't share a screen. On phones and tablets none can.",
       instead: `You can watch here. To go live: ${USE_CHROMIUM.charAt(0).toLowerCase()}${USE_CHROMIUM.slice(1)}`,
     };
   }
   if (!("VideoEncoder" in globalThis) || !(await supportedConfig(1280, 720, "balanced"))) {
-    return { what: "This browser has no H.264 encoder that pages can use.", instead: USE_CHROMIUM };
+    return {
+      title: THIS_BROWSER,
+      what: "This browser has no H.264 encoder that pages can use.",
+      instead: USE_CHROMIUM,
+    };
   }
   return undefined;
 }
