@@ -23,7 +23,11 @@ const PART_TIME_MAX_MS = 20 * 60_000;
 const ERROR_CHARS_MAX = 1_000;
 
 /** All the people of a measurement come from one address: no limit that goes by address is in their way. */
-Object.assign(process.env, { CONNECTIONS_PER_ADDRESS: "0", WATCHES_PER_MINUTE: "1000000", CALLS_PER_MINUTE: "1000000" });
+Object.assign(process.env, {
+  CONNECTIONS_PER_ADDRESS: "0",
+  WATCHES_PER_MINUTE: "1000000",
+  CALLS_PER_MINUTE: "1000000",
+});
 
 const PARTS: Part[] = [
   pageToPagePart,
