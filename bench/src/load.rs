@@ -36,6 +36,9 @@ const LATENCIES_MAX: u64 = 50_000_000;
 const JOINING_MAX: usize = 16;
 /// How long after the window viewers may still wait for its chunks.
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(5);
+/// Connections that share a ticket: as many as a relay lets one viewer have.
+const VIEWERS_OF_TICKET: u32 = 4;
+
 /// How often the directory is asked again whether the stream can be watched.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// How long it may take until it can.
@@ -124,7 +127,7 @@ impl Load {
             clock,
             window: Arc::clone(&window),
         };
-        let mut viewers = join_all(&watching, self.viewers).await?;
+        let mut viewers = join_all(directory, stream, watching, self.viewers).await?;
         sleep(Duration::from_secs(self.warm_up_seconds.into())).await;
 
         let load_average_before = load_average();
@@ -222,9 +225,17 @@ async fn watchable(directory: &Directory, stream: StreamId) -> Result<protocol::
 }
 
 /// Lets all viewers in, a few at a time; each watches on from the moment it has joined.
-async fn join_all(watching: &Watching, count: u32) -> Result<JoinSet<Result<Seen>>> {
+async fn join_all(
+    directory: &Directory,
+    stream: StreamId,
+    mut watching: Watching,
+    count: u32,
+) -> Result<JoinSet<Result<Seen>>> {
     let (mut joining, mut viewers) = (JoinSet::new(), JoinSet::new());
-    for _ in 0..count {
+    for number in 0..count {
+        if number > 0 && number % VIEWERS_OF_TICKET == 0 {
+            watching.ticket = directory.watch(stream).await?.assignment.ticket;
+        }
         if joining.len() >= JOINING_MAX
             && let Some(viewer) = joining.join_next().await
         {
