@@ -220,6 +220,25 @@ mod tests {
         assert_eq!(opener.tampered(), 0);
     }
 
+    #[test]
+    fn segments_that_are_left_out_are_not_taken_for_tampered_ones() {
+        let (outbox, mut opener) = sealing();
+        outbox.picture_config(&config(1), (64, 64), 30.0).unwrap();
+        outbox.begin_connection(&outbox.tracks().borrow().clone());
+        let (began_us, mut opened) = (local_now_us(), 0);
+        for n in 0..600 {
+            outbox.picture(b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
+            // The connection takes nothing for some seconds, twice.
+            if !(100..250).contains(&n) && !(400..500).contains(&n) {
+                opened += drain(&outbox, &mut opener).1;
+            }
+        }
+        let dropped = outbox.dropped();
+        assert!(dropped.segments >= 2, "{dropped:?}");
+        assert_eq!(opened as u64 + dropped.frames, 600);
+        assert_eq!(opener.tampered(), 0);
+    }
+
     #[tokio::test]
     async fn number_that_was_sealed_before_ends_the_stream() {
         let mut sealer = Sealer::new(ContentKey::generate().unwrap(), stream());

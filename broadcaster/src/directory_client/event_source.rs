@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use reqwest::{RequestBuilder, header::ACCEPT};
 
-use super::{DirectoryClient, DirectoryError};
+use super::{CALL_TIME_MAX, DirectoryClient, DirectoryError};
 
 /// Longest event that is read: a list of some ten thousand streams.
 const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -28,7 +28,9 @@ impl EventSource {
         request: RequestBuilder,
         silence_time_max: Duration,
     ) -> Result<Self, DirectoryError> {
-        let answer = client.answer(request.header(ACCEPT, "text/event-stream")).await?;
+        let answering = client.answer(request.header(ACCEPT, "text/event-stream"));
+        let unreachable = |_| DirectoryError::Unreachable { directory: client.directory.clone() };
+        let answer = tokio::time::timeout(CALL_TIME_MAX, answering).await.map_err(unreachable)??;
         let body = Box::pin(answer.bytes_stream());
         Ok(Self { body, parser: EventParser::default(), ready: VecDeque::new(), silence_time_max })
     }
