@@ -24,8 +24,9 @@ const GRACE_SECONDS_MAX: u64 = 600;
 
 /// Takes live streams from broadcasters and hands them on to viewers.
 ///
-/// A relay joins the directory with the join secret and from then on reports what it carries. Broadcasters and viewers reach it
-/// by WebSocket with tickets that the directory has signed.
+/// A relay joins the directory once, with a join token or the join secret, and is known there by its key from then on. It reports
+/// what it carries. Broadcasters and viewers reach it by WebSocket with tickets that the directory has signed; the directory
+/// itself looks first whether it does so too.
 #[derive(Debug, Parser)]
 #[command(name = "relay", version)]
 pub struct Flags {
@@ -60,7 +61,8 @@ pub struct Flags {
     #[arg(long, env = "JOIN_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub join_secret: Option<Secret>,
 
-    /// The folder of this relay's key, by which a restarted relay is known as the same; made when it is not there
+    /// The folder of this relay's key, by which a restarted relay is known as the same, and of its membership at the directory; made
+    /// when it is not there
     #[arg(long, env = "RELAY_DATA_DIR", default_value = "relay-data", value_name = "FOLDER")]
     pub data_dir: PathBuf,
 

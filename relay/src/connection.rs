@@ -23,7 +23,7 @@ use url::Url;
 use crate::{
     metrics::Metrics,
     publisher::Publishing,
-    rate::Attempts,
+    rate::{Attempts, Chatter},
     session::Session,
     standing::Standing,
     stream::{PublisherSeat, ViewerSeat, streams::Streams},
@@ -191,10 +191,11 @@ impl Incoming {
             let seconds = self.house.first_message_time_max.as_secs_f32();
             End::Error(ErrorCode::FirstMessageLate, format!("the first message did not come within {seconds} s"))
         };
+        let chatter = Chatter::default();
         let first = async {
             loop {
                 match self.socket.receive().await? {
-                    Message::Alive => {}
+                    Message::Alive => chatter.heard()?,
                     Message::Text(text) => return parse(&text),
                     Message::Media(_) => {
                         return Err(End::error(

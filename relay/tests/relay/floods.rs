@@ -62,6 +62,16 @@ async fn messages_without_an_end_cost_their_connection_only() {
 }
 
 #[tokio::test]
+async fn stranger_that_pings_instead_of_saying_who_it_is_is_sent_away() {
+    let relay = TestRelay::start().await;
+    let mut stranger = relay.connect().await;
+    for _ in 0..200 {
+        stranger.throw(Message::Ping("x".into())).await;
+    }
+    stranger.ends_with(ErrorCode::TooManyRequests).await;
+}
+
+#[tokio::test]
 async fn viewer_that_talks_all_the_time_is_sent_away() {
     let relay = TestRelay::start().await;
     let mut bystanders = Bystanders::new(&relay).await;
