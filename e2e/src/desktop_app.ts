@@ -68,15 +68,13 @@ export class DesktopApp {
   }
 
   /** Goes live, with the screen that the app is on unless told otherwise; gives the link. */
-  async goLive(title: string, source = "screen"): Promise<string> {
+  async goLive(title: string, source = "screen", how: { pass?: string; encrypted?: boolean } = {}): Promise<string> {
     await this.#click('a[href="/live"]');
+    if (how.pass !== undefined) await this.#type("[data-testid=pass]", how.pass);
+    if (how.encrypted) await this.#click("[data-testid=sealed]");
     await this.#click(`[data-testid=source-${source}]`);
     await this.#click("[data-testid=sound-none]");
-    await this.#script(
-      `const field = document.querySelector("[data-testid=title]");
-       field.value = arguments[0]; field.dispatchEvent(new Event("input", { bubbles: true }));`,
-      title,
-    );
+    await this.#type("[data-testid=title]", title);
     await this.#click("[data-testid=go-live]");
     await this.#waitFor("[data-testid=state][data-state=live]");
     return await this.#script(`return document.querySelector("[data-testid=watch-link]").value;`);
@@ -96,6 +94,29 @@ export class DesktopApp {
       await this.#click("[data-testid=confirm-stop]");
     }
     await this.#waitFor("[data-testid=over], [data-testid=go-live]");
+  }
+
+  /** Opens a link that was pasted into the app, and waits until it plays. */
+  async watchLink(link: string): Promise<void> {
+    await this.#type("[data-testid=paste-link]", link);
+    await this.#script(`document.querySelector("[data-testid=paste-link]").form.requestSubmit();`);
+    await this.#waitFor('live-player[data-state="playing"]');
+  }
+
+  /** What the app's page says. */
+  async text(): Promise<string> {
+    return await this.#script("return document.body.innerText;");
+  }
+
+  /** How many viewers the broadcaster reads of, one by one. */
+  async audience(): Promise<number> {
+    return await this.#script(`return document.querySelectorAll("[data-testid=audience-member]").length;`);
+  }
+
+  /** Sends the first viewer away. */
+  async removeFirstViewer(): Promise<void> {
+    await this.#click("[data-testid=remove-viewer]");
+    await this.#click("[data-testid=confirm-remove]");
   }
 
   /** Opens the first stream of the list and waits until it plays. */
@@ -119,6 +140,16 @@ export class DesktopApp {
   async #click(selector: string): Promise<void> {
     await this.#waitFor(selector);
     await this.#script(`document.querySelector(arguments[0]).click();`, selector);
+  }
+
+  async #type(selector: string, text: string): Promise<void> {
+    await this.#waitFor(selector);
+    await this.#script(
+      `const field = document.querySelector(arguments[0]);
+       field.value = arguments[1]; field.dispatchEvent(new Event("input", { bubbles: true }));`,
+      selector,
+      text,
+    );
   }
 
   async #waitFor(selector: string): Promise<void> {

@@ -2,8 +2,9 @@
 import { SCREEN, serveClock } from "../../src/chromium.ts";
 import { DesktopApp } from "../../src/desktop_app.ts";
 import { Display } from "../../src/display.ts";
-import { test as base, clockOn, expect, plays } from "../../src/fixtures.ts";
+import { test as base, clockOn, expect, plays, tamperedOn } from "../../src/fixtures.ts";
 import { below, runs } from "../../src/process_tree.ts";
+import { System } from "../../src/system.ts";
 
 interface Fixtures {
   display: Display;
@@ -59,6 +60,38 @@ test("the app plays a stream in its window", async ({ system, display, endings }
   // What the window shows changes, on the screen itself.
   const before = await display.pixels();
   await expect.poll(async () => differing(before, await display.pixels())).toBeGreaterThan(2_000);
+});
+
+test("the app goes live with a pass, end-to-end encrypted, and sends a viewer away", async ({
+  display,
+  endings,
+  paintClock,
+  newPage,
+}) => {
+  const system = await System.start({ relays: 1, directoryFlags: ["--broadcast", "passes"] });
+  endings.atEnd(() => system.stop());
+  const pass = await system.operator("pass", "add", "anna");
+  const app = await DesktopApp.start(endings, display, system.url);
+  const link = await app.goLive("Sealed by the app", "screen", { pass, encrypted: true });
+  await paintClock();
+  const viewer = await newPage();
+  await viewer.goto(link);
+  await plays(viewer);
+  expect((await clockOn(viewer, 10)).latenciesMs.length).toBe(10);
+  expect(await tamperedOn(viewer)).toBe(0);
+  await expect.poll(() => app.audience()).toBe(1);
+  await app.removeFirstViewer();
+  await expect(viewer.getByTestId("curtain")).toContainText("has removed you");
+  await app.stop();
+});
+
+test("the app opens the whole link of an encrypted stream in its window", async ({ system, display, endings }) => {
+  const { link } = await system.broadcast(["--source", "test", "--title", "Sealed", "--encrypt"]);
+  const app = await DesktopApp.start(endings, display, system.url);
+  await app.watchLink(link);
+  const before = await display.pixels();
+  await expect.poll(async () => differing(before, await display.pixels())).toBeGreaterThan(2_000);
+  expect(await app.text()).toContain("End-to-end encrypted");
 });
 
 test("an app that is killed leaves no ffmpeg behind", async ({ system, display, endings }) => {
