@@ -1,7 +1,7 @@
 //! The second process of the same binary in which `scap` captures the screen: what it does to a process (it panics where others
 //! return errors, queues frames without a bound, and waits for ever on a still screen) ends with that process.
 //!
-//! It writes frames to its standard output, each behind a [`FrameHeader`], the newest each time and older ones left out when the reader
+//! It writes frames to its standard output, each behind a `FrameHeader`, the newest each time and older ones left out when the reader
 //! is slow, and ends when its standard input is closed, which the system does when the broadcaster is gone.
 
 use std::{
