@@ -6,6 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
+    http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use http_body_util::BodyExt as _;
@@ -39,6 +40,9 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// How long to wait after a failure to accept: the system is out of file descriptors, and some will be given back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// For how long a browser that came encrypted comes back encrypted, at this host: a year (RFC 6797).
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Serves `router` to those whom `door` lets in until `life` is asked to stop; requests that are begun then are finished.
 pub(crate) async fn serve(listener: TcpListener, router: Router, door: Arc<Door>, life: Lifecycle) {
@@ -121,7 +125,10 @@ async fn answer(
     };
     let mut request: Request = request.map(Body::new);
     request.extensions_mut().insert(client);
-    let response = router.oneshot(request).await?;
+    let mut response = router.oneshot(request).await?;
+    if door.is_to_stay_encrypted(client) {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
+    }
     if !door.is_behind_proxy() {
         return Ok(response);
     }

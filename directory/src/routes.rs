@@ -42,9 +42,6 @@ const APP_ORIGINS: [&str; 3] = ["tauri://localhost", "http://tauri.localhost", "
 /// Content Security Policy of what is not a page: shown by itself it runs nothing and is framed by nobody.
 const NOTHING_TO_SHOW: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// For how long a browser that came encrypted comes back encrypted, at this host: a year (RFC 6797).
-const STRICT_TRANSPORT: &str = "max-age=31536000";
-
 /// How long a browser may remember that the API is open to other origins.
 const PREFLIGHT_TIME: Duration = Duration::from_secs(3600);
 
@@ -70,7 +67,6 @@ pub(crate) fn router(app: App) -> Router {
         .layer(CompressionLayer::new())
         .layer(set_if_absent(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set_if_absent(header::REFERRER_POLICY, "no-referrer"))
-        .layer(from_fn(stay_encrypted))
         .layer(from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)
 }
@@ -113,17 +109,6 @@ async fn in_measure(State(app): State<App>, request: Request, next: Next) -> Res
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     }
-}
-
-/// Whoever came encrypted is to come so again.
-async fn stay_encrypted(request: Request, next: Next) -> Response {
-    let encrypted = client_of(request.extensions()).encrypted;
-    let mut response = next.run(request).await;
-    if encrypted {
-        let value = HeaderValue::from_static(STRICT_TRANSPORT);
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
-    }
-    response
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -93,6 +93,13 @@ impl Door {
         self.tls.is_some()
     }
 
+    /// Whether a browser that came as this client is to come encrypted ever after (RFC 6797). Not with a certificate of the server's
+    /// own making: the promise binds the whole host, of which other servers know nothing, and outlives the certificate.
+    #[must_use]
+    pub fn is_to_stay_encrypted(&self, client: ClientAddress) -> bool {
+        client.encrypted && !self.tls.as_ref().is_some_and(Tls::is_self_signed)
+    }
+
     /// Whether a proxy's words are believed.
     #[must_use]
     pub const fn is_behind_proxy(&self) -> bool {

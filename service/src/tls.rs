@@ -107,6 +107,11 @@ impl Tls {
         Ok(Some(Self { config: server_config(&shown)?, shown, source }))
     }
 
+    /// Whether the certificate is of the server's own making.
+    pub(crate) const fn is_self_signed(&self) -> bool {
+        matches!(self.source, Source::SelfSigned(_))
+    }
+
     /// Watches files, renews certificates, in `life`.
     pub(crate) fn keep(&self, life: &Lifecycle) {
         let (shown, stopping) = (Arc::clone(&self.shown), life.stopping());

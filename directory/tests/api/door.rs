@@ -23,6 +23,8 @@ async fn pages_and_calls_are_served_over_tls_alone() {
     let client = Client::builder().tls_certs_only(trust).timeout(PATIENCE).build().unwrap();
     let answer = client.get(format!("https://{}/api/streams", server.address)).send().await.unwrap();
     assert_eq!((answer.status(), answer.version()), (StatusCode::OK, reqwest::Version::HTTP_11));
+    // A promise for the whole host, which its other servers know nothing of.
+    assert!(!answer.headers().contains_key("strict-transport-security"));
 
     let plain = server.get("/api/streams").await;
     assert_eq!(plain.status(), StatusCode::BAD_REQUEST);
@@ -57,7 +59,9 @@ async fn behind_a_proxy_open_lists_count_by_the_address_that_it_forwards() {
     let second = list("203.0.113.1", "/api/events").await;
     assert_eq!((first.status(), second.status()), (StatusCode::OK, StatusCode::OK));
     assert_eq!(refused(list("9.9.9.9, 203.0.113.1", "/api/streams").await).await, (429, "too_many_requests".into()));
-    assert_eq!(list("203.0.113.2", "/api/streams").await.status(), StatusCode::OK);
+    let other = list("203.0.113.2", "/api/streams").await;
+    assert_eq!(other.status(), StatusCode::OK);
+    assert!(!other.headers().contains_key("strict-transport-security"));
     drop((first, second));
     let works = async { while list("203.0.113.1", "/api/streams").await.status() != StatusCode::OK {} };
     timeout(PATIENCE, works).await.expect("never got a place back");
@@ -77,4 +81,12 @@ async fn request_without_an_end_and_one_that_is_too_large_hold_nothing() {
     let answer = timeout(PATIENCE, writing).await.expect("never cut");
     assert!(answer.is_err() || answer.is_ok_and(|answer| answer.is_empty() || answer.starts_with(b"HTTP/1.1 431")));
     assert_eq!(server.get("/api/streams").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn browser_that_came_encrypted_is_told_to_come_so_again() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_in(data.path(), &["--behind-proxy"]).await;
+    let page = server.client.get(server.url("/")).header("x-forwarded-proto", "https").send().await.unwrap();
+    assert_eq!(page.headers()["strict-transport-security"], "max-age=31536000");
 }
