@@ -105,9 +105,9 @@ export async function coloursOn(page: Page): Promise<number> {
   });
 }
 
-/** What the player of a page has counted as tampered with. */
-export async function tamperedOn(page: Page): Promise<number> {
-  return await page.evaluate(() => document.querySelector("live-player")?.stats.tampered ?? 0);
+/** What the player of a page has counted as tampered with; null where it can't tell. */
+export async function tamperedOn(page: Page): Promise<number | null> {
+  return await page.evaluate(() => document.querySelector("live-player")?.stats.tampered ?? null);
 }
 
 /** How long a busy machine may take to show the frames that are waited for. */
@@ -121,7 +121,7 @@ export async function clockOn(page: Page, frames: number): Promise<Reading> {
 declare global {
   interface HTMLElementTagNameMap {
     /** What the tests use of the player. */
-    "live-player": HTMLElement & { video: HTMLVideoElement; stats: { tampered: number } };
+    "live-player": HTMLElement & { video: HTMLVideoElement; stats: { tampered: number | null } };
   }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct DirectoryAnswer {
     status: u16,
     /// JSON, as it came.
     body: String,
+    /// Seconds to wait before the next try, where the directory asks for patience (`Retry-After`).
+    retry_after_s: Option<u32>,
 }
 
 /// The one directory that the window talks to.
@@ -81,7 +83,9 @@ impl Directory {
         let unreachable = |_| CommandError::from(DirectoryError::Unreachable { directory: directory.clone() });
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status().as_u16();
-        Ok(DirectoryAnswer { status, body: answer.text().await.map_err(unreachable)? })
+        let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|seconds| seconds.to_str().ok());
+        let retry_after_s = retry_after.and_then(|seconds| seconds.parse().ok());
+        Ok(DirectoryAnswer { status, retry_after_s, body: answer.text().await.map_err(unreachable)? })
     }
 }
 

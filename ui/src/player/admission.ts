@@ -95,7 +95,7 @@ export class Admissions {
         const wanted = passwordWanted(failure, password !== null);
         if (!wanted) return this.#refusal(failure);
         if (wanted.why !== "too_many") this.passwords.forget();
-        password = await this.passwords.ask(wanted);
+        password = await this.#askPerson(wanted);
       }
     }
     return { kind: "again", waitMs: 0, busy: false };
@@ -115,6 +115,18 @@ export class Admissions {
       this.renewal.failed(performance.now(), refusal.kind === "again" ? refusal.waitMs : 0, this.random());
       return refusal;
     }
+  }
+
+  /** What a person types; null when nobody waits for it any more. */
+  #askPerson(wanted: PasswordWanted): Promise<string | null> {
+    return new Promise((resolve) => {
+      const stopped = () => resolve(null);
+      this.signal.addEventListener("abort", stopped, { once: true });
+      this.passwords.ask(wanted).then((password) => {
+        this.signal.removeEventListener("abort", stopped);
+        resolve(password);
+      });
+    });
   }
 
   async #watch(credentials: Credentials): Promise<WatchAnswer> {

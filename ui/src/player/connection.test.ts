@@ -470,6 +470,14 @@ describe("a password", () => {
     expect(viewer.asked.at(-1)).toEqual({ ticket: "ticket" });
   });
 
+  it("that nobody types any more keeps nothing waiting", async () => {
+    const viewer = new Viewer(required);
+    await vi.advanceTimersByTimeAsync(0);
+    viewer.life.abort();
+    await viewer.done;
+    expect([viewer.asked.length, vi.getTimerCount()]).toEqual([1, 0]);
+  });
+
   it("tried too often waits for as long as the directory says", async () => {
     const viewer = new Viewer(required, new ApiFailure("too_many_requests", "slow", 42_000), answer("a"));
     await vi.advanceTimersByTimeAsync(0);

@@ -236,7 +236,7 @@ export class Session {
       bitsPerSecond: this.#bytes.perSecond(now) * 8,
       viewers: this.#counts.viewers,
       chunksSkipped: this.#counts.skipped,
-      tampered: this.#unsealing.tampered,
+      tampered: this.options.contentKey === null ? null : this.#unsealing.tampered,
       bufferLeadMs: edge === null ? 0 : (edge - video.currentTime) * 1000,
       bufferMs,
       playbackRate: video.playbackRate,

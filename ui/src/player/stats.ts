@@ -14,8 +14,9 @@ export interface PlayerStats {
   viewers: number | null;
   /** Chunks that the relay left out because this viewer fell behind. */
   chunksSkipped: number;
-  /** Pieces of an end-to-end encrypted stream that were changed, withheld or repeated on their way, and so were not shown. */
-  tampered: number;
+  /** Pieces of an end-to-end encrypted stream that were changed, withheld or repeated on their way, and so were not shown; null
+   * where nothing would tell. */
+  tampered: number | null;
   /** How much media is ready ahead of the playhead. */
   bufferLeadMs: number;
   /** How much is held in the buffer altogether. */
@@ -39,7 +40,7 @@ export const NO_STATS: PlayerStats = {
   bitsPerSecond: 0,
   viewers: null,
   chunksSkipped: 0,
-  tampered: 0,
+  tampered: null,
   bufferLeadMs: 0,
   bufferMs: 0,
   playbackRate: 1,

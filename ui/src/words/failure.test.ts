@@ -12,3 +12,8 @@ it("passes on what other failures say", () => {
   expect(goLiveFailure(new Error("No display."))).toBe("No display.");
   expect(goLiveFailure(new ApiFailure("internal", "it broke"))).toBe("It broke.");
 });
+
+it("says how long to wait, where the server asks for patience", () => {
+  expect(goLiveFailure(new ApiFailure("too_many_requests", "slow", 12_300))).toContain("Try again in 13 seconds.");
+  expect(goLiveFailure(new ApiFailure("too_many_requests", "slow"))).toContain("Try again in a moment.");
+});

@@ -18,10 +18,12 @@ export function directoryFetch(base: string): typeof fetch {
       body: typeof init?.body === "string" ? init.body : null,
       authorization: headers.get("authorization"),
     };
-    const { status, body } = await call<DirectoryAnswer>("call_directory", { call: request });
+    const { status, body, retry_after_s } = await call<DirectoryAnswer>("call_directory", { call: request });
     // A Response with one of these statuses must not have a body, not even an empty one.
     const bare = status === 204 || status === 205 || status === 304;
-    return new Response(bare ? null : body, { status, headers: { "content-type": "application/json" } });
+    const answered = new Headers({ "content-type": "application/json" });
+    if (retry_after_s !== null) answered.set("retry-after", String(retry_after_s));
+    return new Response(bare ? null : body, { status, headers: answered });
   };
 }
 

@@ -11,4 +11,8 @@ status: number,
 /**
  * JSON, as it came.
  */
-body: string, };
+body: string, 
+/**
+ * Seconds to wait before the next try, where the directory asks for patience (`Retry-After`).
+ */
+retry_after_s: number | null, };
