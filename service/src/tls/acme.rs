@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use futures_util::StreamExt as _;
 use rustls::ServerConfig;
-use rustls_acme::{AccountCache, AcmeConfig, AcmeState, CertCache};
+use rustls_acme::{AccountCache, AcmeConfig, AcmeState, CertCache, EventOk};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     AcmeFlags,
@@ -68,7 +68,9 @@ impl Acme {
             let Some(mut state) = state else { return };
             while let Some(Some(event)) = stopping.run_until_cancelled(state.next()).await {
                 match event {
-                    Ok(event) => info!(event = ?event, "certificate"),
+                    Ok(EventOk::DeployedNewCert) => info!("a certificate was obtained; new connections get it"),
+                    Ok(EventOk::DeployedCachedCert) => info!("the certificate that was obtained before is shown"),
+                    Ok(event) => debug!(event = ?event, "kept"),
                     Err(error) => warn!(%error, "no certificate was obtained; it is tried again"),
                 }
             }
