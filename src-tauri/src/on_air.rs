@@ -133,3 +133,14 @@ impl OnAir {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_is_removed_while_nothing_is_on_air() {
+        let refused = OnAir::default().remove_viewer(ViewerId(7)).await.unwrap_err();
+        assert_eq!(refused.code, code::NOT_LIVE);
+    }
+}
