@@ -25,7 +25,7 @@ use rustls::{
 };
 use thiserror::Error;
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::{error::Elapsed, timeout},
 };
@@ -59,6 +59,9 @@ const ALPN: &[u8] = b"http/1.1";
 /// What a client that speaks plain HTTP to the TLS port gets to read.
 const PLAIN_HTTP_ANSWER: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 54\r\n\
                                  Connection: close\r\n\r\nThis port speaks HTTPS: the address begins with https:";
+
+/// Reads of 1 KiB of what such a client has sent: a browser's request has fewer.
+const PLAIN_HTTP_READS_MAX: usize = 16;
 
 /// The TLS end of a server.
 #[derive(Debug)]
@@ -158,6 +161,13 @@ impl Tls {
             // People forget the s of https; the words are fixed, whatever they sent.
             socket.write_all(PLAIN_HTTP_ANSWER.as_bytes()).await?;
             socket.shutdown().await?;
+            // The kernel throws the answer away when a socket is closed with unread bytes.
+            let mut rest = [0; 1024];
+            for _ in 0..PLAIN_HTTP_READS_MAX {
+                if socket.read(&mut rest).await? == 0 {
+                    break;
+                }
+            }
             return Err(HandshakeError::NotTls);
         }
         let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
