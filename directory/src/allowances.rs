@@ -1,4 +1,4 @@
-//! What one address may ask for: every limit that counts by address, with its reason.
+//! What one address may ask for, or the holder of one ticket or key: every such limit, with its reason.
 
 use std::{
     num::NonZeroU32,
@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use protocol::{StreamId, ViewerId};
 use service::ClientAddress;
 
 use crate::{
@@ -17,6 +18,13 @@ use crate::{
 /// Calls of the operator's API per minute and address: a person types some, and a guess of 256 random bits is hopeless anyhow.
 const OPERATOR_CALLS: NonZeroU32 = NonZeroU32::new(300).expect("not zero");
 
+/// Renewals of one viewer's tickets per minute: one in five minutes is due, and a page may be opened again and again meanwhile.
+const RENEWALS: NonZeroU32 = NonZeroU32::new(12).expect("not zero");
+
+/// Calls about one stream with its broadcast key per minute: a broadcaster whose relays fail asks for others a few times a second at
+/// worst, and removes viewers by hand.
+const OWNERS_CALLS: NonZeroU32 = NonZeroU32::new(240).expect("not zero");
+
 /// How often those are forgotten who have not asked for a while.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -27,6 +35,8 @@ pub(crate) struct Allowances {
     registrations: Rate,
     calls: Rate,
     operator: Rate,
+    renewals: Rate,
+    owners_calls: Rate,
     open_events: Held,
     tidied_at: Mutex<Instant>,
 }
@@ -54,6 +64,8 @@ impl Allowances {
             registrations: Rate::per_minute(flags.registrations_per_minute),
             calls: Rate::per_minute(flags.calls_per_minute),
             operator: Rate::per_minute(OPERATOR_CALLS),
+            renewals: Rate::per_minute(RENEWALS),
+            owners_calls: Rate::per_minute(OWNERS_CALLS),
             open_events: Held::at_most(flags.events_per_address),
             tidied_at: Mutex::new(Instant::now()),
         }
@@ -68,10 +80,20 @@ impl Allowances {
             Asked::Call => &self.calls,
             Asked::Operator => &self.operator,
         };
-        rate.take(client.network()).map_err(|TooOften(wait)| {
-            let message = "too many requests came from your address; try again later";
-            Failure::too_many(message, wait.as_secs() + 1)
-        })
+        let message = "too many requests came from your address; try again later";
+        rate.take(client.network()).map_err(|TooOften(wait)| Failure::too_many(message, wait.as_secs() + 1))
+    }
+
+    /// Uses one renewal of a viewer's tickets up.
+    pub(crate) fn take_renewal(&self, viewer: ViewerId) -> Result<(), Failure> {
+        let message = "this ticket is renewed too often; try again later";
+        self.renewals.take(viewer).map_err(|TooOften(wait)| Failure::too_many(message, wait.as_secs() + 1))
+    }
+
+    /// Uses one call about a stream up, by whoever holds its broadcast key.
+    pub(crate) fn take_owners_call(&self, stream: StreamId) -> Result<(), Failure> {
+        let message = "too many calls were made with this broadcast key; try again later";
+        self.owners_calls.take(stream).map_err(|TooOften(wait)| Failure::too_many(message, wait.as_secs() + 1))
     }
 
     /// An open stream of events, for as long as what is returned lives.
@@ -90,7 +112,8 @@ impl Allowances {
             }
             *tidied_at = Instant::now();
         }
-        for rate in [&self.creates, &self.watches, &self.registrations, &self.calls, &self.operator] {
+        let Self { creates, watches, registrations, calls, operator, renewals, owners_calls, .. } = self;
+        for rate in [creates, watches, registrations, calls, operator, renewals, owners_calls] {
             rate.forget_old();
         }
     }

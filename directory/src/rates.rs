@@ -1,9 +1,9 @@
-//! How often one address may ask for something. Addresses fall into a fixed number of buckets by a hash that nobody outside can
+//! How often one address, or the holder of one ticket or key, may ask for something. They fall into a fixed number of buckets by a hash that nobody outside can
 //! foresee: the memory is bounded whoever asks, and holds no address. Two that share a bucket share an allowance.
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher as _, RandomState},
+    hash::{BuildHasher as _, Hash, RandomState},
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -21,7 +21,7 @@ const BUCKETS: u64 = 1 << 16;
 
 type Bucket = u16;
 
-/// An allowance for each address.
+/// An allowance for each of them.
 pub(crate) struct Rate {
     buckets: RandomState,
     limiter: RateLimiter<Bucket, HashMapStateStore<Bucket>, DefaultClock>,
@@ -39,9 +39,9 @@ impl Rate {
         Self { buckets: RandomState::new(), limiter, clock: DefaultClock::default() }
     }
 
-    /// Uses one up.
-    pub(crate) fn take(&self, network: Network) -> Result<(), TooOften> {
-        let taken = self.limiter.check_key(&bucket(&self.buckets, network));
+    /// Uses one up, of whoever `asks`: a network, or the holder of something.
+    pub(crate) fn take(&self, asks: impl Hash) -> Result<(), TooOften> {
+        let taken = self.limiter.check_key(&bucket(&self.buckets, asks));
         taken.map_err(|refused| TooOften(refused.wait_time_from(self.clock.now())))
     }
 
@@ -97,9 +97,9 @@ impl Drop for Holding {
     }
 }
 
-fn bucket(buckets: &RandomState, network: Network) -> Bucket {
+fn bucket(buckets: &RandomState, asks: impl Hash) -> Bucket {
     // What is left of a number below 2^16 is all of it.
-    (buckets.hash_one(network) % BUCKETS) as Bucket
+    (buckets.hash_one(asks) % BUCKETS) as Bucket
 }
 
 #[cfg(test)]

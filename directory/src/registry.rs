@@ -190,6 +190,14 @@ impl Registry {
         self.streams.contains_key(id)
     }
 
+    /// Whether the key is this stream's.
+    ///
+    /// # Errors
+    /// When there is no such stream, or the key is another stream's.
+    pub fn check_owner(&self, id: StreamId, key: &BroadcastKey) -> Result<(), PlaceError> {
+        self.owned(id, key).map(drop)
+    }
+
     /// Ends a stream at its broadcaster's wish.
     ///
     /// # Errors

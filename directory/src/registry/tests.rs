@@ -2,6 +2,7 @@
 
 mod driver;
 mod lists;
+mod moving;
 mod placing;
 mod properties;
 mod relays;

@@ -85,7 +85,6 @@ pub(super) async fn orders(
 ) -> Result<impl IntoResponse, Failure> {
     let key = super::streams::broadcast_key(&app, stream, &bearer)?;
     let news = app.news_for_broadcasters();
-    app.orders(stream, &key)?;
     let holding = app.allowances().open_events(client)?;
     let permit = Arc::clone(app.readers()).try_acquire_owned().map_err(|_| {
         Failure::new(

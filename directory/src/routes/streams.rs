@@ -188,14 +188,19 @@ pub(super) async fn end(State(app): State<App>, Id(id): Id, bearer: Bearer) -> R
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The key of the header. One that is no key at all is as wrong as another stream's, but a stream that is gone is told first:
-/// that is what a broadcaster can act on.
+/// The key of the header, of the stream's owner. One that is no key at all is as wrong as another stream's, but a stream that is
+/// gone is told first: that is what a broadcaster can act on.
 pub(super) fn broadcast_key(app: &App, id: StreamId, bearer: &Bearer) -> Result<BroadcastKey, Failure> {
-    bearer.0.expose().parse().map_err(|error: protocol::ids::InvalidName| {
+    let key: Result<BroadcastKey, _> = bearer.0.expose().parse();
+    let key = key.map_err(|error: protocol::ids::InvalidName| {
         if app.registry(|registry, _| registry.has(&id)) {
             Failure::unauthorized(&error.to_string())
         } else {
             crate::registry::PlaceError::NotFound.into()
         }
-    })
+    })?;
+    app.registry(|registry, _| registry.check_owner(id, &key))?;
+    // Counted for owners alone: strangers must not use their allowance up.
+    app.allowances().take_owners_call(id)?;
+    Ok(key)
 }

@@ -71,6 +71,7 @@ fn renew(app: &App, id: StreamId, client: ClientAddress, ticket: &Secret) -> Res
     let grant: Grant = app.ticket_key().verify(ticket.expose()).map_err(|forged| refused(forged.into()))?;
     let viewer = grant.viewer.filter(|_| grant.stream == id && grant.action == Action::Watch);
     let viewer = viewer.ok_or_else(|| refused(TicketError::OtherAction))?;
+    app.allowances().take_renewal(viewer)?;
     // A viewer that was cut off for a while comes back as the same one.
     if app.clock().now_s() >= grant.expires_at_s.saturating_add(DIRECTORY_AWAY_TIME_MAX.as_secs()) {
         return Err(refused(TicketError::Expired));

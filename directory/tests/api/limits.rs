@@ -88,3 +88,64 @@ async fn operators_calls_need_the_operators_token_and_are_not_for_the_public() {
         assert!(guesses < 1000, "guessing is never too much");
     }
 }
+
+#[tokio::test]
+async fn behind_a_proxy_each_client_has_its_own_allowance_and_without_one_nobody_makes_addresses_up() {
+    let missing = "/api/streams/d41d8cd98f00b204e9800998ecf8427e/watch";
+    for (flags, second_client) in [(&["--behind-proxy"][..], 404), (&[], 429)] {
+        let data = tempfile::tempdir().unwrap();
+        let server = Server::start_in(data.path(), &[flags, &["--watches-per-minute", "1"]].concat()).await;
+        let mut answers = Vec::new();
+        for client in ["203.0.113.5", "203.0.113.5", "203.0.113.6", "2001:db8::1", "2001:db8::2"] {
+            let request = server.post(missing, &json!({})).header("x-forwarded-for", format!("10.0.0.1, {client}"));
+            answers.push(request.send().await.unwrap().status().as_u16());
+        }
+        assert_eq!(answers, [404, 429, second_client, second_client, 429], "{flags:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_ticket_and_one_key_are_used_so_often_and_strangers_use_up_nothing() {
+    let server = Server::start().await;
+    let relay = server.relay("relay-1").await;
+    let made = server.create("demo", "public").await;
+    relay.report(made.id, 1, true, 0).await;
+    let path = format!("/api/streams/{}/watch", made.id);
+    let ticket = async || {
+        let answer = server.post(&path, &json!({})).send().await.unwrap();
+        answer.json::<protocol::http::WatchAnswer>().await.unwrap().assignment.ticket
+    };
+    let renew = async |ticket: &protocol::Secret| {
+        server.request(Method::POST, &path).bearer_auth(ticket.expose()).send().await.unwrap()
+    };
+    let (mine, yours) = (ticket().await, ticket().await);
+    let mut renewed = 0;
+    let refusal = loop {
+        let answer = renew(&mine).await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        renewed += 1;
+        assert!(renewed < 100, "it is never too much");
+    };
+    assert_eq!(refused(refusal).await, too_many());
+    assert!(renewed >= 12, "{renewed}");
+    assert_eq!(renew(&yours).await.status(), StatusCode::OK);
+
+    let path = format!("/api/streams/{}/assignment", made.id);
+    let ask = async |key: String| server.request(Method::POST, &path).bearer_auth(key).send().await.unwrap();
+    for _ in 0..300 {
+        assert_eq!(ask(protocol::BroadcastKey::new([0; 32]).expose()).await.status(), 401);
+    }
+    let mut answered = 0;
+    let refusal = loop {
+        let answer = ask(made.broadcast_key.expose()).await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        answered += 1;
+        assert!(answered < 2000, "it is never too much");
+    };
+    assert_eq!(refused(refusal).await, too_many());
+    assert!(answered >= 240, "{answered}");
+}

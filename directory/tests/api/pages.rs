@@ -98,3 +98,22 @@ async fn page_can_only_be_read() {
     let nowhere = server.request(Method::POST, "/nowhere").send().await.unwrap();
     assert_eq!(refused(nowhere).await, (404, "not_found".to_owned()));
 }
+
+#[tokio::test]
+async fn who_came_encrypted_is_to_come_so_again_and_nobody_else() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_in(data.path(), &["--behind-proxy"]).await;
+    for path in ["/", "/api/streams", "/no/such/page"] {
+        let plain = server.get(path).await;
+        assert!(!plain.headers().contains_key("strict-transport-security"), "{path}");
+        let request = server.request(Method::GET, path).header("x-forwarded-proto", "https");
+        let encrypted = request.send().await.unwrap();
+        assert_eq!(encrypted.headers()["strict-transport-security"], "max-age=31536000", "{path}");
+        for name in ["content-security-policy", "x-content-type-options", "referrer-policy"] {
+            assert!(encrypted.headers().contains_key(name), "{name} of {path}");
+        }
+    }
+    let unannounced = Server::start().await;
+    let request = unannounced.request(Method::GET, "/").header("x-forwarded-proto", "https");
+    assert!(!request.send().await.unwrap().headers().contains_key("strict-transport-security"));
+}

@@ -1,15 +1,20 @@
 //! What holds after any events in any order.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    net::Ipv4Addr,
+};
 
 use proptest::prelude::*;
 use protocol::{
-    BroadcastKey, StreamId,
+    BroadcastKey, StreamId, ViewerId,
     http::{CarriedStream, ListEvent, StreamSummary, Visibility},
 };
 
-use super::driver::{World, carried, joining, key, key_of, name};
-use crate::registry::Joining;
+use service::Network;
+
+use super::driver::{World, about, carried, joining, key, key_of, name};
+use crate::registry::{Joining, NewStream};
 
 #[derive(Debug, Clone)]
 enum Event {
@@ -19,6 +24,11 @@ enum Event {
     Reassign { stream: usize, failed: Option<usize> },
     End { stream: usize, right_key: bool },
     Pass { ms: u64 },
+    Check { relay: usize, good: bool },
+    ShutOut { relay: usize },
+    Watch { stream: usize, viewer: u64 },
+    Remove { stream: usize, viewer: u64 },
+    EndOfPass { title: u8 },
 }
 
 const RELAYS: [&str; 4] = ["a", "b", "c", "d"];
@@ -35,6 +45,11 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..8usize, prop::option::of(relay)).prop_map(|(stream, failed)| Event::Reassign { stream, failed }),
         1 => (0..8usize, any::<bool>()).prop_map(|(stream, right_key)| Event::End { stream, right_key }),
         3 => (0..20_000u64).prop_map(|ms| Event::Pass { ms }),
+        3 => (0..RELAYS.len(), any::<bool>()).prop_map(|(relay, good)| Event::Check { relay, good }),
+        1 => (0..RELAYS.len()).prop_map(|relay| Event::ShutOut { relay }),
+        2 => (0..8usize, 0..4u64).prop_map(|(stream, viewer)| Event::Watch { stream, viewer }),
+        1 => (0..8usize, 0..4u64).prop_map(|(stream, viewer)| Event::Remove { stream, viewer }),
+        1 => (0..2u8).prop_map(|title| Event::EndOfPass { title }),
     ]
 }
 
@@ -43,13 +58,22 @@ struct Trial {
     world: World,
     made: Vec<StreamId>,
     unlisted: HashSet<StreamId>,
+    removed: HashSet<(StreamId, ViewerId)>,
+    epochs: HashMap<StreamId, u32>,
     /// The list as a page holds it that started empty and applies the changes.
     page: HashMap<StreamId, StreamSummary>,
 }
 
 impl Trial {
     fn new() -> Self {
-        Self { world: World::new(&[]), made: Vec::new(), unlisted: HashSet::new(), page: HashMap::new() }
+        Self {
+            world: World::new(&[]),
+            made: Vec::new(),
+            unlisted: HashSet::new(),
+            removed: HashSet::new(),
+            epochs: HashMap::new(),
+            page: HashMap::new(),
+        }
     }
 
     fn stream(&self, index: usize) -> Option<StreamId> {
@@ -71,7 +95,8 @@ impl Trial {
             }
             Event::Create { title, unlisted } => {
                 let visibility = if unlisted { Visibility::Unlisted } else { Visibility::Public };
-                if let Ok((id, place)) = self.world.try_create(&format!("title {title}"), visibility) {
+                let about = NewStream { pass: Some(title.to_string()), ..about(&format!("title {title}"), visibility) };
+                if let Ok((id, place)) = self.world.registry.create(self.world.now_us, about) {
                     assert!(!self.made.contains(&id), "ids are unique");
                     self.check_relays(&place);
                     self.made.push(id);
@@ -92,10 +117,54 @@ impl Trial {
                 let ended = self.world.registry.end(id, &key);
                 assert!(right_key || ended.is_err());
             }
+            Event::Check { relay, good } => {
+                let result = if good { Ok(()) } else { Err("late".to_owned()) };
+                let due = self.world.registry.due_checks(self.world.now_us);
+                for due in due {
+                    let result = if due.address.name == name(RELAYS[relay]) { result.clone() } else { Ok(()) };
+                    self.world.registry.checked(self.world.now_us, &due, result);
+                }
+            }
+            Event::ShutOut { relay } => {
+                let relay = name(RELAYS[relay]);
+                self.world.registry.shut_out(self.world.now_us, &relay);
+                for id in &self.made {
+                    let named = self.world.registry.watch(*id).map(|(_, place)| place.relays).unwrap_or_default();
+                    assert!(named.iter().all(|address| address.name != relay), "nobody is sent there");
+                }
+            }
+            Event::Watch { stream, viewer } => {
+                let Some(id) = self.stream(stream) else { return };
+                let (viewer, network) = (ViewerId(viewer), Network::of(Ipv4Addr::from_bits(viewer as u32).into()));
+                let out = self.removed.contains(&(id, viewer));
+                if let Ok((_, place)) = self.world.registry.admit(id, viewer, network) {
+                    assert!(!out, "a removed viewer comes in");
+                    self.check_good(&place);
+                }
+                assert!(!(out && self.world.registry.renew(id, viewer, network).is_ok()));
+            }
+            Event::Remove { stream, viewer } => {
+                let Some(id) = self.stream(stream) else { return };
+                if self.world.registry.remove_viewer(self.world.now_us, id, &key(), ViewerId(viewer)).is_ok() {
+                    self.removed.insert((id, ViewerId(viewer)));
+                }
+            }
+            Event::EndOfPass { title } => {
+                self.world.registry.end_of_pass(&title.to_string());
+                let left = self.world.registry.stream_statuses();
+                assert!(left.iter().all(|stream| stream.pass != Some(title.to_string())));
+            }
             Event::Pass { ms } => {
                 self.world.now_us += ms * 1000;
                 self.world.registry.tick(self.world.now_us);
             }
+        }
+    }
+
+    /// Nobody is sent to a relay that was not checked.
+    fn check_good(&self, place: &crate::registry::Place) {
+        for address in &place.relays {
+            assert!(self.world.registry.relays[&address.name].check.is_good());
         }
     }
 
@@ -106,6 +175,7 @@ impl Trial {
             assert!(!relay.is_lost(self.world.now_us));
             assert!(relay.joining.streams_max > 0 && relay.viewers < relay.joining.viewers_max);
         }
+        self.check_good(place);
         let unique: HashSet<_> = place.relays.iter().map(|relay| &relay.name).collect();
         assert_eq!(unique.len(), place.relays.len());
     }
@@ -127,6 +197,15 @@ impl Trial {
             streams.map(|stream| (stream.id, format!("{:?}", stream.state))).collect()
         };
         assert_eq!(states(&mut self.page.values()), states(&mut list.iter()), "a page that follows has the same list");
+        for id in self.made.clone() {
+            let Ok(orders) = self.world.registry.orders(id, &key()) else { continue };
+            if let Some(place) = &orders.place {
+                self.check_good(place);
+                assert!(orders.moved_in_epoch <= place.epoch);
+                let before = self.epochs.insert(id, place.epoch);
+                assert!(before.is_none_or(|before| before <= place.epoch), "epochs only grow");
+            }
+        }
         let registry = &self.world.registry;
         assert_eq!(registry.by_age.len(), registry.streams.len());
         for (relay, stream) in registry.streams.values().flat_map(|s| s.reports.keys().map(move |r| (r, s.id))) {
