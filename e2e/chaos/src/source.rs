@@ -81,9 +81,10 @@ pub struct Standing {
 }
 
 /// A source that sends.
-#[derive(Debug)]
 pub struct Source {
     id: StreamId,
+    directory: Directory,
+    key: String,
     standing: Arc<Mutex<Standing>>,
     stop: CancellationToken,
     task: JoinHandle<Log>,
@@ -98,9 +99,9 @@ impl Source {
         let (id, key, assignment) = directory.create(&programme.title, programme.visibility).await?;
         let standing = Arc::<Mutex<Standing>>::default();
         let stop = CancellationToken::new();
-        let air = Air::new(directory, id, key, assignment, programme, Arc::clone(&standing));
+        let air = Air::new(directory.clone(), id, key.clone(), assignment, programme, Arc::clone(&standing));
         let task = tokio::spawn(air.run(stop.clone()));
-        Ok(Self { id, standing, stop, task })
+        Ok(Self { id, directory, key, standing, stop, task })
     }
 
     /// The stream.
@@ -113,6 +114,11 @@ impl Source {
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the directory takes this source's key for the stream's.
+    pub async fn owns_it(&self) -> bool {
+        self.directory.orders(self.id, &self.key).await.is_ok()
     }
 
     /// Ends the stream.

@@ -58,9 +58,13 @@ impl Process {
         self.log()
     }
 
-    /// Asks it to end, as an operator would. None when it does not within `patience`; it is killed then.
-    pub(crate) async fn terminate(mut self, patience: Duration) -> (Option<ExitStatus>, Vec<String>) {
+    /// Asks it to end, as an operator would.
+    pub(crate) fn ask_to_end(&self) {
         ask_to_end(&self.child);
+    }
+
+    /// Waits for its end. None when it does not come within `patience`; it is killed then.
+    pub(crate) async fn ended(mut self, patience: Duration) -> (Option<ExitStatus>, Vec<String>) {
         let status = timeout(patience, self.child.wait()).await;
         (status.ok().map(Result::unwrap), self.log())
     }

@@ -57,9 +57,14 @@ impl Server {
         self.past_log.extend(log);
     }
 
-    /// Asks it to end; its exit status, or none when it took longer than `patience`.
-    pub(crate) async fn terminate(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let (status, log) = self.running().terminate(patience).await;
+    /// Asks it to end.
+    pub(crate) fn ask_to_end(&self) {
+        self.process.iter().for_each(Process::ask_to_end);
+    }
+
+    /// Waits for its end; its exit status, or none when it took longer than `patience` and was killed.
+    pub(crate) async fn ended(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let (status, log) = self.running().ended(patience).await;
         self.past_log.extend(log);
         status
     }

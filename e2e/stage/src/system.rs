@@ -203,7 +203,13 @@ impl System {
 
     /// Asks a server to end; its exit status, or none when it took longer than `patience` and was killed.
     pub async fn terminate(&mut self, name: &str, patience: Duration) -> Option<ExitStatus> {
-        self.server_mut(name).terminate(patience).await
+        self.server(name).ask_to_end();
+        self.ended(name, patience).await
+    }
+
+    /// Waits for a server that ends by itself; its exit status, or none when it took longer than `patience` and was killed.
+    pub async fn ended(&mut self, name: &str, patience: Duration) -> Option<ExitStatus> {
+        self.server_mut(name).ended(patience).await
     }
 
     /// Starts a server that is down, at the same addresses and with the same folder.
@@ -357,6 +363,11 @@ impl System {
 
     /// Runs a subcommand of the directory as its operator would; what it printed.
     pub async fn operator(&self, arguments: &[&str]) -> String {
+        self.try_operator(arguments).await.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+    }
+
+    /// The same; what it complained about when it failed.
+    pub async fn try_operator(&self, arguments: &[&str]) -> Result<String, String> {
         let output = tokio::process::Command::new(binary("directory"))
             .args(arguments)
             .arg("--data-dir")
@@ -366,8 +377,10 @@ impl System {
             .output()
             .await
             .unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {error}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        if output.status.success() {
+            Ok(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
     }
 }

@@ -303,17 +303,23 @@ impl Course {
         self.unknown_since = None;
         let ticket = assignment.ticket.clone();
         self.assignment = Some(assignment);
-        self.tried.clear();
         if self.links.is_empty() {
-            // A list that has just not helped is not gone through again without a breath.
-            if self.rounds > 1 {
-                self.pause();
-            } else {
-                self.rounds += 1;
-                self.go_on();
+            // A relay that has not been tried is tried at once; a list that has just not helped, after a breath.
+            match self.untried() {
+                Some(relay) => self.open(relay),
+                None if self.rounds > 1 => {
+                    self.tried.clear();
+                    self.pause();
+                }
+                None => {
+                    self.tried.clear();
+                    self.rounds += 1;
+                    self.go_on();
+                }
             }
             return;
         }
+        self.tried.clear();
         let current = self.current_name();
         let relays = self.assignment.as_ref().map(|assignment| assignment.relays.clone()).unwrap_or_default();
         let target = match why {
