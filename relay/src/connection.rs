@@ -1,71 +1,28 @@
 //! A connection from its first message on: [`Incoming`] until it has said who it is, then [`Publishing`] or [`Viewing`].
 
-use std::{
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use protocol::{
-    ErrorCode, PROTOCOL_VERSION, RelayName, Secret, TrackInfo,
+    ErrorCode, PROTOCOL_VERSION, Secret, TrackInfo,
     control::{ClientHello, ToBroadcaster, ToDirectory, ToViewer},
     limits::{CHALLENGE_BYTES_MAX, SILENCE_TIME_MAX, TRACKS_MAX},
     relay_proof::Identity,
-    signing::{PublicKey, SigningKey},
     ticket::Action,
 };
 use serde::Serialize;
-use service::{Clock, client_address::Network};
+use service::client_address::Network;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, info};
-use url::Url;
 
 use crate::{
-    metrics::Metrics,
+    house::House,
     publisher::Publishing,
-    rate::{Attempts, Chatter},
+    rate::Chatter,
     session::Session,
-    standing::Standing,
-    stream::{PublisherSeat, ViewerSeat, streams::Streams},
+    stream::{PublisherSeat, ViewerSeat},
     transport::{Message, ReceiveError, SendError, websocket::Socket},
     viewer::Viewing,
 };
-
-/// What every connection needs to know of its relay.
-#[derive(Debug)]
-pub struct House {
-    /// The relay's name, which tickets must name.
-    pub name: RelayName,
-    /// The address people reach it at.
-    pub url: Url,
-    /// What the relay is: its key.
-    pub key: SigningKey,
-    /// The key that tickets are verified with; none before the relay has joined a directory for the first time.
-    pub ticket_key: RwLock<Option<PublicKey>>,
-    /// How it stands with its directory.
-    pub standing: Standing,
-    /// The streams.
-    pub streams: Streams,
-    /// The time of day.
-    pub clock: Clock,
-    /// The counters.
-    pub metrics: Arc<Metrics>,
-    /// How often tickets are used.
-    pub attempts: Attempts,
-    /// Most bytes per second read from one broadcaster.
-    pub publisher_bytes_per_s_max: u64,
-    /// How long the first message may take.
-    pub first_message_time_max: Duration,
-    /// Cancelled when the relay is to stop.
-    pub stopping: CancellationToken,
-}
-
-impl House {
-    /// How connections end when the era does.
-    pub(crate) fn end_of_era(&self) -> End {
-        if self.stopping.is_cancelled() { End::Stopping } else { End::Revoked }
-    }
-}
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -355,70 +312,4 @@ pub(crate) async fn farewell(socket: Socket, end: &End, words: &[String]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use protocol::control::{FromBroadcaster, FromViewer};
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    /// Whatever comes of it, it is a message or an error in bounded words.
-    fn is_judged(text: &str) -> Result<(), TestCaseError> {
-        let ends = [
-            parse::<ClientHello>(text).map(|hello| match hello {
-                ClientHello::RegisterNewStream { tracks, .. } => drop(check_tracks(&tracks)),
-                ClientHello::WatchStream { .. } | ClientHello::Identify { .. } => {}
-            }),
-            parse::<FromBroadcaster>(text).map(drop),
-            parse::<FromViewer>(text).map(drop),
-        ];
-        for end in ends.into_iter().filter_map(Result::err) {
-            let End::Error(ErrorCode::InvalidRequest, message) = end else { panic!("{end:?}") };
-            prop_assert!(message.len() < 200, "{message}");
-        }
-        Ok(())
-    }
-
-    /// JSON of about the right words.
-    fn about_right() -> impl Strategy<Value = Value> {
-        let names =
-            prop::sample::select(vec!["type", "protocol", "ticket", "tracks", "track", "challenge", "codec", "kind"]);
-        let words = prop::sample::select(vec![
-            "register_new_stream",
-            "watch_stream",
-            "identify",
-            "end_stream",
-            "renew_ticket",
-            "select_track",
-            "video",
-        ]);
-        let leaf = prop_oneof![
-            words.prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            ".{0,40}".prop_map(Value::from),
-            Just(json!(null)),
-            (0..=9).prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 64, 10, move |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..10).prop_map(Value::from),
-                prop::collection::vec((names.clone(), inner), 0..8).prop_map(|fields| {
-                    Value::from_iter(fields.into_iter().map(|(name, value)| (name.to_owned(), value)))
-                }),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_the_reader_of_control_messages_panic(text in "\\PC{0,400}") {
-            is_judged(&text)?;
-        }
-
-        #[test]
-        fn no_json_makes_the_reader_of_control_messages_panic(message in about_right()) {
-            is_judged(&message.to_string())?;
-        }
-    }
-}
+mod tests;

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
 
-use crate::{connection::House, data_dir::DataDir, stream::streams::Capacity};
+use crate::{data_dir::DataDir, house::House, stream::streams::Capacity};
 
 /// How long one call may take: less than the directory takes to forget a relay.
 const CALL_TIME_MAX: Duration = Duration::from_secs(3);

@@ -5,6 +5,7 @@ pub mod config;
 pub mod connection;
 pub mod data_dir;
 pub mod directory_link;
+pub mod house;
 pub mod listener;
 pub mod metrics;
 pub mod publisher;
@@ -22,9 +23,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 pub use config::{Config, Flags};
-use connection::House;
 use data_dir::DataDir;
 use directory_link::{DirectoryLink, Terms};
+use house::House;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use protocol::signing::SigningKey;

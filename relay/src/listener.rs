@@ -22,10 +22,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{Instrument as _, debug, info_span, warn};
 
-use crate::{
-    connection::{House, Incoming},
-    transport::websocket::Socket,
-};
+use crate::{connection::Incoming, house::House, transport::websocket::Socket};
 
 /// Bytes the kernel holds unsent for one peer (it doubles the number for its own book-keeping). A viewer's backlog belongs into the
 /// window, where it can still be skipped: this is 100 ms at 10 Mbit/s, the round trip that has to be filled.

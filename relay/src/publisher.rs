@@ -12,7 +12,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info};
 
 use crate::{
-    connection::{End, House, farewell, keep_alive, parse, text_of},
+    connection::{End, farewell, keep_alive, parse, text_of},
+    house::House,
     rate::{Chatter, Pace},
     session::Session,
     stream::{PublisherSeat, PushError},

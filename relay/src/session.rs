@@ -8,7 +8,7 @@ use protocol::{
     ticket::{Action, Grant, TicketError},
 };
 
-use crate::connection::{End, House};
+use crate::{connection::End, house::House};
 
 /// One connection's permission.
 #[derive(Debug)]

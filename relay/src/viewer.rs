@@ -11,7 +11,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, info};
 
 use crate::{
-    connection::{End, House, farewell, keep_alive, parse, text_of},
+    connection::{End, farewell, keep_alive, parse, text_of},
+    house::House,
     rate::Chatter,
     session::Session,
     stream::{ViewerEvent, ViewerSeat, streams::Refused, window::Delivery},

@@ -243,6 +243,14 @@ impl Peer {
         Self::over(connection, format!("wss://{address}/ws"), connector).await
     }
 
+    /// Connects as `connector` says, within TLS or not.
+    pub(crate) async fn connect_by(address: SocketAddr, connector: &Connector) -> Self {
+        match connector {
+            Connector::Plain => Self::connect(address, None).await,
+            within => Self::connect_tls(address, within.clone()).await,
+        }
+    }
+
     async fn over(connection: TcpStream, url: String, connector: Connector) -> Self {
         let (socket, _) = client_async_tls_with_config(url, connection, None, Some(connector)).await.unwrap();
         Self { socket }

@@ -21,6 +21,9 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
+use service::tls;
+use tokio_tungstenite::Connector;
+
 use crate::{
     driver::{FRAME_US, Got, PATIENCE, PICTURE, Peer, grant, header, new_key, stream, tracks},
     process::start_with,
@@ -41,6 +44,7 @@ struct Target {
     broadcaster: Peer,
     viewer: Peer,
     watch: String,
+    connector: Connector,
     _process: Child,
     _folder: tempfile::TempDir,
 }
@@ -51,25 +55,30 @@ impl Target {
         let signer = new_key();
         DataDir::open(folder.path().into()).unwrap().keep_ticket_key(&signer.public_key()).unwrap();
         let (process, address) = start_with(folder.path(), arguments).await;
+        let connector = match arguments.contains(&"self-signed") {
+            true => Connector::Rustls(tls::client_config(Some(&folder.path().join("tls/cert.pem"))).unwrap()),
+            false => Connector::Plain,
+        };
         let ticket = |action| signer.sign(&grant(action, stream(1), 1)).unwrap();
-        let mut broadcaster = Peer::connect(address, None).await;
+        let mut broadcaster = Peer::connect_by(address, &connector).await;
         let publish = ticket(Action::Publish);
         broadcaster
             .say(json!({"type": "register_new_stream", "protocol": 1, "ticket": publish, "tracks": tracks()}))
             .await;
         broadcaster.text("stream_registered").await;
         let watch = |ticket| json!({"type": "watch_stream", "protocol": 1, "ticket": ticket});
-        let mut viewer = Peer::connect(address, None).await;
+        let mut viewer = Peer::connect_by(address, &connector).await;
         viewer.say(watch(ticket(Action::Watch))).await;
         viewer.text("watching").await;
         let watch = watch(ticket(Action::Watch)).to_string();
-        Self { address, broadcaster, viewer, watch, _process: process, _folder: folder }
+        Self { address, broadcaster, viewer, watch, connector, _process: process, _folder: folder }
     }
 
     /// Streams until `over`; gives when each chunk was sent, and when it was seen.
     async fn run(self, over: Arc<AtomicBool>) -> (Vec<Instant>, Vec<Instant>) {
         let (mut broadcaster, mut viewer) = (self.broadcaster, self.viewer);
         broadcaster.init(PICTURE).await;
+        let arrived = AtomicUsize::new(0);
         let sending = async {
             let mut sent = vec![];
             let mut due = Instant::now();
@@ -84,7 +93,11 @@ impl Target {
                 // Answers pings meanwhile.
                 while timeout_at(due, broadcaster.next()).await.is_ok() {}
             }
-            // One more ends the viewer's waiting.
+            // Whoever ends a stream cuts off what was not yet sent on.
+            let begun = Instant::now();
+            while arrived.load(Ordering::Relaxed) < sent.len() && begun.elapsed() < PATIENCE {
+                let _ = timeout(Duration::from_millis(10), broadcaster.next()).await;
+            }
             broadcaster.say(json!({"type": "end_stream"})).await;
             sent
         };
@@ -96,6 +109,7 @@ impl Target {
                         let frame = seen.len() as u32;
                         assert_eq!((header.segment, header.chunk), (frame / 60, frame % 60), "lost or out of order");
                         seen.push(Instant::now());
+                        arrived.store(seen.len(), Ordering::Relaxed);
                     }
                     Got::Text(message) if message["type"] == "stream_ended" => return seen,
                     Got::Text(message) => assert_ne!(message["type"], "skipped", "{message}"),
@@ -118,6 +132,17 @@ fn gap(sent: &[Instant], seen: &[Instant]) -> Duration {
 /// How often is tried, on a machine that others keep busy.
 const ATTEMPTS_MAX: u32 = 3;
 
+/// How TLS begins, where there is any.
+fn hello_of_tls(connector: &Connector) -> Option<Vec<u8>> {
+    let Connector::Rustls(config) = connector else { return None };
+    let mut connection = rustls::ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
+    let mut hello = vec![];
+    while connection.wants_write() {
+        connection.write_tls(&mut hello).unwrap();
+    }
+    Some(hello)
+}
+
 /// What one of the crowd does, again and again.
 struct Stranger {
     target: SocketAddr,
@@ -130,17 +155,25 @@ struct Stranger {
 }
 
 impl Stranger {
-    fn new(number: usize, target: SocketAddr, open: &Arc<AtomicUsize>, over: &Arc<AtomicBool>) -> Self {
-        let handshake = "GET /ws HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        let (says, slowly) = match number % 5 {
-            0 => (vec![], false),
-            1 => (b"GET /ws HTTP/1.1\r\nHost: relay\r\n".to_vec(), false),
-            2 => (handshake.as_bytes().to_vec(), true),
-            3 => (handshake.as_bytes().to_vec(), false),
-            // The head of a text message of 1000 bytes, which does not follow.
-            _ => ([handshake.as_bytes(), &[0x81, 0xfe, 0x03, 0xe8, 0, 0, 0, 0]].concat(), false),
+    fn new(
+        number: usize,
+        target: SocketAddr,
+        hello_of_tls: Option<&[u8]>,
+        open: &Arc<AtomicUsize>,
+        over: &Arc<AtomicBool>,
+    ) -> Self {
+        let handshake = b"GET /ws HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        // The head of a text message of 1000 bytes, which does not follow.
+        let head_of_message = [0x81, 0xfe, 0x03, 0xe8, 0, 0, 0, 0];
+        let begin = hello_of_tls.unwrap_or(handshake);
+        let says = match number % 5 {
+            0 => vec![],
+            1 => begin[..begin.len() / 3].to_vec(),
+            2 | 3 => begin.to_vec(),
+            _ => [begin, &head_of_message].concat(),
         };
+        let slowly = number % 5 == 2;
         Self { target, says, slowly, open: Arc::clone(open), over: Arc::clone(over) }
     }
 
@@ -196,14 +229,15 @@ fn gaps_beside_a_crowd(arguments: &[&str], at_least: usize) -> (Duration, Durati
     let (open, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let streams = runtime();
     let (attacked, calm) = streams.block_on(async { (Target::start(arguments).await, Target::start(&[]).await) });
-    let (address, watch) = (attacked.address, attacked.watch.clone());
+    let (address, watch, connector) = (attacked.address, attacked.watch.clone(), attacked.connector.clone());
+    let hello = hello_of_tls(&connector);
     let crowd = std::thread::spawn({
         let (open, over) = (Arc::clone(&open), Arc::clone(&over));
         move || {
             runtime().block_on(async move {
                 let mut most = 0;
                 for number in 0..CROWD {
-                    tokio::spawn(Stranger::new(number, address, &open, &over).bother());
+                    tokio::spawn(Stranger::new(number, address, hello.as_deref(), &open, &over).bother());
                 }
                 let begun = Instant::now();
                 while begun.elapsed() < WATCHED {
@@ -212,7 +246,7 @@ fn gaps_beside_a_crowd(arguments: &[&str], at_least: usize) -> (Duration, Durati
                 }
                 // Who has a ticket is let in, in the middle of it.
                 let joining = Instant::now();
-                let mut latecomer = Peer::connect(address, None).await;
+                let mut latecomer = Peer::connect_by(address, &connector).await;
                 latecomer.throw(tokio_tungstenite::tungstenite::Message::text(watch)).await;
                 timeout(PATIENCE, latecomer.text("watching")).await.unwrap();
                 let joined = joining.elapsed();
@@ -242,4 +276,9 @@ fn crowd_of_one_address_leaves_a_stream_without_a_gap() {
 #[test]
 fn crowd_that_is_let_in_leaves_a_stream_without_a_gap() {
     no_gap_beside_a_crowd(&["--connections-per-address", "0"], CROWD * 9 / 10);
+}
+
+#[test]
+fn crowd_amid_tls_handshakes_leaves_a_stream_without_a_gap() {
+    no_gap_beside_a_crowd(&["--connections-per-address", "0", "--tls", "self-signed"], CROWD * 9 / 10);
 }

@@ -1,0 +1,52 @@
+//! What every connection needs to know of its relay.
+
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use protocol::{
+    RelayName,
+    signing::{PublicKey, SigningKey},
+};
+use service::Clock;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{connection::End, metrics::Metrics, rate::Attempts, standing::Standing, stream::streams::Streams};
+
+/// The relay, as its connections see it.
+#[derive(Debug)]
+pub struct House {
+    /// The relay's name, which tickets must name.
+    pub name: RelayName,
+    /// The address people reach it at.
+    pub url: Url,
+    /// What the relay is: its key.
+    pub key: SigningKey,
+    /// The key that tickets are verified with; none before the relay has joined a directory for the first time.
+    pub ticket_key: RwLock<Option<PublicKey>>,
+    /// How it stands with its directory.
+    pub standing: Standing,
+    /// The streams.
+    pub streams: Streams,
+    /// The time of day.
+    pub clock: Clock,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// How often tickets are used.
+    pub attempts: Attempts,
+    /// Most bytes per second read from one broadcaster.
+    pub publisher_bytes_per_s_max: u64,
+    /// How long the first message may take.
+    pub first_message_time_max: Duration,
+    /// Cancelled when the relay is to stop.
+    pub stopping: CancellationToken,
+}
+
+impl House {
+    /// How connections end when the era does.
+    pub(crate) fn end_of_era(&self) -> End {
+        if self.stopping.is_cancelled() { End::Stopping } else { End::Revoked }
+    }
+}
