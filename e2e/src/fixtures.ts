@@ -121,7 +121,7 @@ export async function clockOn(page: Page, frames: number): Promise<Reading> {
 declare global {
   interface HTMLElementTagNameMap {
     /** What the tests use of the player. */
-    "live-player": HTMLElement & { video: HTMLVideoElement; stats: { tampered: number | null } };
+    "live-player": HTMLElement & { video: HTMLVideoElement; stats: { tampered: number | null; reconnects: number } };
   }
 }
 

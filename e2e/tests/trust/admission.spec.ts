@@ -1,4 +1,5 @@
 // Who gets in: passwords of streams, passes of broadcasters, and viewers who are sent away.
+import type { Page } from "@playwright/test";
 import { coloursOn, expect, goesOn, plays, test } from "../../src/fixtures.ts";
 import { System } from "../../src/system.ts";
 
@@ -98,6 +99,49 @@ test("where passes are asked for, the page asks, keeps a good one, and is told w
   } finally {
     await system.stop();
   }
+});
+
+test("tickets are renewed over the open sockets of broadcaster and viewer", async ({ livePage, newPage, system }) => {
+  const said = (page: Page) => {
+    const types: string[] = [];
+    page.on("websocket", (socket) => {
+      socket.on("framesent", ({ payload }) => {
+        if (typeof payload === "string") types.push(JSON.parse(payload).type);
+      });
+    });
+    return types;
+  };
+  // The directory hands a broadcaster a fresh ticket whenever it begins to listen; here that takes it a few tries.
+  const page = await livePage(system);
+  const saidHere = said(page);
+  let refusals = 4;
+  await page.route("**/orders", async (route) => {
+    refusals -= 1;
+    if (refusals >= 0) await route.abort();
+    else await route.continue();
+  });
+  await page.getByTestId("title").fill("Renewed");
+  await page.getByTestId("go-live").click();
+  await expect.poll(() => saidHere).toContain("renew_ticket");
+  await expect(page.getByTestId("state")).toHaveAttribute("data-state", "live");
+
+  // A viewer asks when nothing comes although its relay lives, and tells the relay the ticket that it gets.
+  const { program, link } = await system.broadcast(["--source", "test", "--title", "Silent for a moment"]);
+  const viewer = await newPage();
+  const saidThere = said(viewer);
+  await viewer.goto(link);
+  await plays(viewer);
+  program.signal("SIGSTOP");
+  try {
+    await expect.poll(() => saidThere, { timeout: 7_500 }).toEqual(["watch_stream", "renew_ticket"]);
+  } finally {
+    program.signal("SIGCONT");
+  }
+  await plays(viewer);
+  await goesOn(viewer);
+  expect(await viewer.evaluate(() => document.querySelector("live-player")?.stats.reconnects)).toBe(0);
+  expect(saidThere).toEqual(["watch_stream", "renew_ticket"]);
+  await expect(page.getByTestId("state")).toHaveAttribute("data-state", "live");
 });
 
 test("a relay that is revoked loses its stream to another, and everybody goes on there", async ({

@@ -95,9 +95,10 @@ button:focus-visible, input:focus-visible { outline: 0.1875rem solid var(--playe
 .action[data-action="play"] { width: 4.5rem; height: 4.5rem; padding: 0; display: grid; place-items: center; }
 .action[data-action="play"] svg { width: 2.25rem; height: 2.25rem; }
 
-/* Nothing plays that could be controlled, and the words need the room. */
-:host(:is([data-state="needs_password"], [data-state="locked"])) .bar { display: none; }
-:host(:is([data-state="needs_password"], [data-state="locked"])) .veil { padding-bottom: 1rem; background: rgb(8 9 12 / 0.86); }
+/* Nothing plays that could be controlled: the words have the room, and what the page has behind the player shows through. */
+:host(:is([data-state="needs_password"], [data-state="locked"])) { background: transparent; }
+:host(:is([data-state="needs_password"], [data-state="locked"])) :is(video, .bar) { visibility: hidden; }
+:host(:is([data-state="needs_password"], [data-state="locked"])) .veil { padding-bottom: 1rem; background: rgb(8 9 12 / 0.78); animation-delay: 0ms; }
 .password { display: flex; flex-wrap: wrap; justify-content: center; gap: 0.5rem; width: min(24rem, 100%); margin-top: 0.25rem; }
 .password input {
   flex: 1 1 10rem; min-width: 0; height: 2.75rem; padding: 0 0.875rem; border: 1px solid rgb(255 255 255 / 0.42); border-radius: 0.5rem;
