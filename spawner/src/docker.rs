@@ -36,7 +36,8 @@ const LABEL_PORT: &str = "dead-streaming.port";
 /// Where a relay listens within its container.
 const PORT_INSIDE: u16 = 5001;
 
-/// The version of the Engine's API that is spoken: engines since early 2024 know it, and newer ones still do.
+/// The version of the Engine's API that is meant: engines since early 2024 know it, and newer ones still do. Calls go without a
+/// version before their paths, which the Engine takes as its own newest; nothing that is used here has changed since.
 const API_VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 44 };
 
 /// Longest a call may take, besides the stop of a container.

@@ -9,7 +9,7 @@
 //! **How a pod joins.** Its token is written to the Secret under the pod's name before the row grows; the pod reads it from a
 //! file, once, and then lives on its membership. The token is taken out of the Secret when the pod goes.
 
-use std::{collections::BTreeMap, fmt};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use k8s_openapi::api::{apps::v1::StatefulSet, autoscaling::v1::Scale, core::v1::Secret};
@@ -19,6 +19,7 @@ use kube::{
 };
 use protocol::RelayName;
 use serde_json::json;
+use tokio::sync::OnceCell;
 
 use crate::{
     Join, Phase, SpawnError, Spawned, Spawner,
@@ -28,6 +29,9 @@ use crate::{
 
 /// Most replicas that are believed: more are a mistake of somebody's.
 const REPLICAS_MAX: i32 = 1000;
+
+/// Longest a call may take: a decision that is older is made anew.
+const CALL_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// Which StatefulSet is scaled.
 #[derive(Clone)]
@@ -60,6 +64,7 @@ pub struct Kubernetes {
     config: KubernetesConfig,
     sets: Api<StatefulSet>,
     secrets: Api<Secret>,
+    welcomed: OnceCell<()>,
 }
 
 /// The row of pods as it is wanted and as it is.
@@ -76,7 +81,7 @@ impl Kubernetes {
         let namespace = config.namespace.clone().unwrap_or_else(|| config.client.default_namespace().to_owned());
         let sets = Api::namespaced(config.client.clone(), &namespace);
         let secrets = Api::namespaced(config.client.clone(), &namespace);
-        Self { config, sets, secrets }
+        Self { config, sets, secrets, welcomed: OnceCell::new() }
     }
 
     async fn row(&self) -> Result<Row, SpawnError> {
@@ -100,14 +105,30 @@ impl Kubernetes {
         done.map(drop).map_err(SpawnError::api(format!("scaling {set} to {wanted}")))
     }
 
-    async fn write_token(&self, name: &RelayName, token: Option<protocol::Secret>) -> Result<(), SpawnError> {
+    /// Gives a token to every pod that was there before us: which of them have joined is not known, and one that has needs none.
+    async fn welcome(&self, row: &Row) -> Result<(), SpawnError> {
+        let names: Vec<_> = (0..row.wanted.unsigned_abs()).filter_map(|number| self.name(number)).collect();
+        if names.is_empty() { Ok(()) } else { self.write_tokens(&names).await }
+    }
+
+    async fn write_tokens(&self, names: &[RelayName]) -> Result<(), SpawnError> {
+        let token = |name: &RelayName| (name.to_string(), (self.config.join.token)(name).expose().into());
+        let tokens: serde_json::Map<_, _> = names.iter().map(token).collect();
+        self.write_secret(json!({ "stringData": tokens })).await
+    }
+
+    async fn take_token(&self, name: &RelayName) -> Result<(), SpawnError> {
+        self.write_secret(json!({ "data": { name.as_str(): null } })).await
+    }
+
+    async fn write_secret(&self, patch: serde_json::Value) -> Result<(), SpawnError> {
         let secret = &self.config.secret;
-        let patch = match &token {
-            Some(token) => json!({ "stringData": { name.as_str(): token.expose() } }),
-            None => json!({ "data": { name.as_str(): null } }),
-        };
         let done = self.secrets.patch(secret, &PatchParams::default(), &Patch::Merge(patch)).await;
         done.map(drop).map_err(SpawnError::api(format!("writing the Secret {secret}")))
+    }
+
+    fn name(&self, number: u32) -> Option<RelayName> {
+        name(&self.config.stateful_set, number)
     }
 
     fn number(&self, name: &RelayName, tried: &'static str, row: &Row) -> Result<i32, SpawnError> {
@@ -127,7 +148,7 @@ impl Spawner for Kubernetes {
         if number > row.wanted {
             return Err(SpawnError::NotLast { name: name.clone(), tried: "started", end: row.wanted });
         }
-        self.write_token(name, Some((self.config.join.token)(name))).await?;
+        self.write_tokens(std::slice::from_ref(name)).await?;
         self.set_wanted(&row, row.wanted + 1).await
     }
 
@@ -141,27 +162,24 @@ impl Spawner for Kubernetes {
             return Err(SpawnError::NotLast { name: name.clone(), tried: "stopped", end: row.wanted });
         }
         self.set_wanted(&row, row.wanted - 1).await?;
-        self.write_token(name, None).await
+        self.take_token(name).await
     }
 
     async fn list(&self) -> Result<Vec<Spawned>, SpawnError> {
         let row = self.row().await?;
+        self.welcomed.get_or_try_init(|| self.welcome(&row)).await?;
         // Pods are taken away from the end of the row, so that those above what is wanted are the ones that leave.
-        let pods: BTreeMap<i32, RelayName> = (0..row.wanted.max(row.present))
-            .filter_map(|number| Some((number, name(&self.config.stateful_set, u32::try_from(number).ok()?)?)))
-            .collect();
-        let phase = |number| if number < row.wanted { Phase::Running } else { Phase::Stopping };
-        let describe = |(number, name)| Spawned { name, phase: phase(number), restarts: 0, address: None };
-        Ok(pods.into_iter().map(describe).collect())
+        let (wanted, all) = (row.wanted.unsigned_abs(), row.wanted.max(row.present).unsigned_abs());
+        let phase = |number| if number < wanted { Phase::Running } else { Phase::Stopping };
+        let describe =
+            |number| Some(Spawned { name: self.name(number)?, phase: phase(number), restarts: 0, address: None });
+        Ok((0..all).filter_map(describe).collect())
     }
 
     fn removal(&self) -> Removal {
         Removal::Last(self.config.stateful_set.clone())
     }
 }
-
-/// Longest a call may take: a decision that is older is made anew.
-const CALL_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// Finds the API server as every program of Kubernetes does: by the kubeconfig, or as a pod of it.
 pub(crate) async fn client() -> anyhow::Result<Client> {
