@@ -174,9 +174,6 @@ mod tests {
         assert_eq!(verify(REQUEST, b"body", NOW_MS + 30_001), Err(AssertionError::OutOfTime));
         assert_eq!(verify(REQUEST, b"body", NOW_MS - 30_001), Err(AssertionError::OutOfTime));
         let other = super::tests::key().public_key();
-        assert_eq!(
-            Assertion::verify(&other, token.expose(), REQUEST, b"body", NOW_MS),
-            Err(AssertionError::Forged)
-        );
+        assert_eq!(Assertion::verify(&other, token.expose(), REQUEST, b"body", NOW_MS), Err(AssertionError::Forged));
     }
 }

@@ -191,8 +191,14 @@ mod tests {
     #[test]
     fn foreign_tickets_are_forged() {
         let foreign = key().sign(&grant()).unwrap();
-        let verified =
-            Grant::verify(&key().public_key(), foreign.expose(), Action::Watch, &relay("relay-1"), NOW_S, Duration::ZERO);
+        let verified = Grant::verify(
+            &key().public_key(),
+            foreign.expose(),
+            Action::Watch,
+            &relay("relay-1"),
+            NOW_S,
+            Duration::ZERO,
+        );
         assert_eq!(verified, Err(TicketError::Forged));
     }
 }
