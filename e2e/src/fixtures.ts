@@ -121,7 +121,10 @@ export async function clockOn(page: Page, frames: number): Promise<Reading> {
 declare global {
   interface HTMLElementTagNameMap {
     /** What the tests use of the player. */
-    "live-player": HTMLElement & { video: HTMLVideoElement; stats: { tampered: number | null; reconnects: number } };
+    "live-player": HTMLElement & {
+      video: HTMLVideoElement;
+      stats: { tampered: number | null; reconnects: number; chunksSkipped: number };
+    };
   }
 }
 

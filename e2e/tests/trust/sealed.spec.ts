@@ -3,6 +3,8 @@
 import type { Page } from "@playwright/test";
 import { clockOn, coloursOn, expect, goesOn, plays, tamperedOn, test } from "../../src/fixtures.ts";
 import { ProtocolViewer } from "../../src/protocol_viewer.ts";
+import { System } from "../../src/system.ts";
+import { TcpProxy } from "../../src/tcp_proxy.ts";
 
 const withoutKey = (link: string) => link.replace(/#.*/, "");
 const CHUNK = 2;
@@ -74,6 +76,42 @@ test("what `broadcast --encrypt` sends plays in a page, also for one that joins 
   await goesOn(viewer);
   expect(await coloursOn(viewer)).toBeGreaterThan(10);
   expect(await tamperedOn(viewer)).toBe(0);
+});
+
+test("a slow viewer of an encrypted stream skips to the live edge, and nothing looks tampered with", async ({
+  newPage,
+}) => {
+  const system = await System.start({ relays: 1 });
+  const relay = system.relays[0];
+  if (!relay) throw new Error("no relay");
+  const proxy = await TcpProxy.before(relay.port);
+  try {
+    const flags = ["--source", "test", "--title", "Slow", "--bitrate", "6000", "--encrypt"];
+    const { link } = await system.broadcast(flags);
+    const viewer = await newPage();
+    await viewer.route("**/watch", async (route) => {
+      const answer = await route.fetch();
+      const body = (await answer.text()).replaceAll(`:${relay.port}/ws`, `:${proxy.port}/ws`);
+      await route.fulfill({ response: answer, body });
+    });
+    await viewer.goto(link);
+    await plays(viewer);
+    const skipped = async () =>
+      await viewer.evaluate(() => document.querySelector("live-player")?.stats.chunksSkipped ?? 0);
+    const fast = await ProtocolViewer.watch(withoutKey(link));
+    proxy.throttle(150_000);
+    // Long enough to fill the sockets on the way, so that the relay holds this viewer back.
+    await fast.until((seen) => seen.chunks(PICTURE).length > 1000, 90_000);
+    proxy.throttle(Number.POSITIVE_INFINITY);
+    await expect.poll(skipped, { timeout: 60_000 }).toBeGreaterThan(0);
+    fast.close();
+    await plays(viewer);
+    await goesOn(viewer, 60);
+    expect(await tamperedOn(viewer)).toBe(0);
+  } finally {
+    await system.stop();
+    await proxy.close();
+  }
 });
 
 const attacks: Record<string, (chunk: Buffer, count: number, known: Buffer[]) => Buffer[]> = {
