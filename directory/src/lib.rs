@@ -75,7 +75,8 @@ impl Directory {
         let (members, passes) = (Kept::load(&config.data_dir)?, Kept::load(&config.data_dir)?);
         let door = Arc::new(Door::open(&config.door, &config.data_dir, None)?);
         // After the door, which may have made the very certificate that the relays are known by.
-        let tls = service::tls::client_config(config.ca.as_deref()).context("--ca can't be used")?;
+        let tls = service::tls::client_config(config.ca.as_deref().filter(|file| !file.as_os_str().is_empty()))
+            .context("--ca can't be used")?;
         let dialler = Dialler::new(tls, config.connect_to.clone());
         let public = listener::listen(config.listen, "--listen").await?;
         let internal = listener::listen(config.internal_listen, "--internal-listen").await?;

@@ -189,6 +189,43 @@ async fn relay_that_is_mended_gets_work_without_registering_again() {
     server.create("demo", "public").await;
 }
 
+/// What the directory says of a relay at this address, once it has dialled it.
+async fn verdict(server: &Server, signer: &Signer, url: &str) -> Option<String> {
+    assert_eq!(signer.register_at(server, "relay-1", url, JOIN_SECRET).await.status(), StatusCode::OK);
+    let told = async {
+        loop {
+            let body = json!({ "viewers": 0, "streams": [] });
+            let answer = signer.post(server, "relay-1", "/api/relays/relay-1/heartbeat", &body).send().await.unwrap();
+            let problem = answer.json::<HeartbeatAnswer>().await.unwrap().problem;
+            if problem.as_deref().is_none_or(|problem| !problem.contains("has not dialled")) {
+                return problem;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(crate::driver::PATIENCE, told).await.expect("it was never dialled")
+}
+
+#[tokio::test]
+async fn certificate_of_a_relay_must_be_trusted_and_name_its_host() {
+    let data = tempfile::tempdir().unwrap();
+    let (good, misnamed) = (data.path().join("good.pem"), data.path().join("misnamed.pem"));
+    let signer = Arc::new(Signer::new());
+    let relay = Answerer::encrypted("relay-1", Arc::clone(&signer), "127.0.0.1", &good).await;
+    let elsewhere = Answerer::encrypted("relay-1", Arc::clone(&signer), "relay.example", &misnamed).await;
+    for (ca, url, trusted) in
+        [(None, &relay.url, false), (Some(&misnamed), &elsewhere.url, false), (Some(&good), &relay.url, true)]
+    {
+        let flags = ca.map(|ca| vec!["--ca", ca.to_str().unwrap()]).unwrap_or_default();
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start_in(folder.path(), &flags).await;
+        let problem = verdict(&server, &signer, url).await;
+        let expected = (!trusted).then(|| format!("who answers at its public address {url} has no certificate"));
+        assert_eq!(problem.is_none(), trusted, "{problem:?}");
+        assert!(expected.is_none_or(|expected| problem.unwrap().starts_with(&expected)));
+    }
+}
+
 #[tokio::test]
 async fn public_address_is_dialled_where_the_operator_says() {
     let signer = Arc::new(Signer::new());

@@ -1,8 +1,11 @@
 //! A relay as the directory sees it: a key, a name, an address at which it answers, and what it says.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -16,7 +19,14 @@ use protocol::{
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{self, ServerConfig, pki_types::PrivateKeyDer},
+};
 use tokio_tungstenite::{accept_async, tungstenite::Message};
 
 use crate::driver::{JOIN_SECRET, Server};
@@ -82,6 +92,36 @@ impl Answerer {
         Self::start_on("127.0.0.1:0", says).await
     }
 
+    /// An honest relay that speaks TLS, with a certificate of its own making, which is written to `ca`.
+    pub(crate) async fn encrypted(name: &str, signer: Arc<Signer>, host: &str, ca: &Path) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
+        std::fs::write(ca, made.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(made.key_pair.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("wss://{}/ws", listener.local_addr().unwrap());
+        let (relay, own_url): (RelayName, _) = (name.parse().unwrap(), url.clone());
+        let says = Arc::new(move |challenge, url: &str| identity(&signer, &relay, url, challenge));
+        let task = tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let (acceptor, says, own_url) = (acceptor.clone(), Arc::clone(&says), own_url.clone());
+                tokio::spawn(async move {
+                    if let Ok(socket) = acceptor.accept(socket).await {
+                        answer(socket, &own_url, &*says).await;
+                    }
+                });
+            }
+        });
+        Self { url, task }
+    }
+
     async fn start_on(address: &str, says: impl Fn(String, &str) -> ToDirectory + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("ws://{}/ws", listener.local_addr().unwrap());
@@ -131,7 +171,11 @@ impl Drop for Answerer {
     }
 }
 
-async fn answer(socket: TcpStream, url: &str, says: &(impl Fn(String, &str) -> ToDirectory + ?Sized)) {
+async fn answer(
+    socket: impl AsyncRead + AsyncWrite + Unpin,
+    url: &str,
+    says: &(impl Fn(String, &str) -> ToDirectory + ?Sized),
+) {
     let Ok(mut socket) = accept_async(socket).await else { return };
     let Some(Ok(Message::Text(hello))) = socket.next().await else { return };
     let Ok(ClientHello::Identify { challenge, .. }) = serde_json::from_str(&hello) else { return };
