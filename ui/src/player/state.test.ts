@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { IDLE, type PlayerEvent, reduce, stateOf } from "./state";
+import { IDLE, type PlayerEvent, type PlayerState, reduce, sameState, stateOf } from "./state";
 
 const kindAfter = (...events: PlayerEvent[]) => stateOf(events.reduce(reduce, IDLE)).kind;
 const started: PlayerEvent = { type: "started" };
@@ -61,5 +61,25 @@ describe("a person", () => {
   it("is asked for a click when the browser wants one, until the picture moves", () => {
     expect(kindAfter(started, watching, { type: "blocked" })).toBe("needs_click");
     expect(kindAfter(started, watching, { type: "blocked" }, picture)).toBe("playing");
+  });
+});
+
+describe("who may watch", () => {
+  const wanted = { why: "wrong", waitMs: 0 } as const;
+  it("is asked for the password, and connects with it", () => {
+    expect(kindAfter(started, { type: "password_wanted", wanted })).toBe("needs_password");
+    expect(kindAfter(started, { type: "password_wanted", wanted }, { type: "password_given" })).toBe("connecting");
+  });
+
+  it("hears of each wrong password, also of the second", () => {
+    const asks = (): PlayerState => ({ kind: "needs_password", wanted: { ...wanted } });
+    expect(sameState(asks(), asks())).toBe(false);
+  });
+
+  it("sees nothing of what can't be opened, until it can", () => {
+    const locked: PlayerEvent = { type: "locked", why: "wrong_key" };
+    expect(kindAfter(started, watching, locked, picture)).toBe("locked");
+    expect(kindAfter(started, watching, locked, lost)).toBe("locked");
+    expect(kindAfter(started, watching, locked, { type: "opened" }, picture)).toBe("playing");
   });
 });

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { engineOf } from "./engine";
 import { actionOf, type Focus } from "./keyboard";
+import type { LockedWhy } from "./state";
 import { LatencyMeter, RateMeter } from "./stats";
 import { delayWords, viewersWords, wordsFor } from "./words";
 
@@ -21,6 +22,28 @@ it("says every state but playing and idle in words", () => {
     action: "retry",
     detail: "It broke.",
   });
+});
+
+it("asks for the password, and says how the last try went", () => {
+  const words = (why: "required" | "wrong" | "too_many", waitMs = 0) =>
+    wordsFor({ kind: "needs_password", wanted: { why, waitMs } }, false);
+  expect(words("required")).toMatchObject({ title: "This stream has a password", password: { waitMs: 0 } });
+  expect(words("wrong").detail).toContain("not the password");
+  expect(words("too_many", 41_200)).toMatchObject({ password: { waitMs: 41_200 } });
+  expect(words("too_many", 41_200).detail).toContain("42 seconds");
+});
+
+it("says why an encrypted stream is not shown, and the way out", () => {
+  const detail = (why: LockedWhy) => wordsFor({ kind: "locked", why }, false).detail;
+  expect(detail("no_key")).toContain("what stands after #");
+  expect(detail("wrong_key")).toContain("Ask for the link again");
+  expect(detail("not_sealed")).toContain("not encrypted");
+  expect(detail("insecure_context")).toContain("https");
+});
+
+it("offers no second try to who was removed", () => {
+  const state = { kind: "failed", code: "viewer_removed", message: "" } as const;
+  expect(wordsFor(state, true)).toMatchObject({ title: "You were removed from this stream", action: "none" });
 });
 
 it("covers the picture while reconnecting only where there is none yet", () => {
