@@ -11,7 +11,7 @@ use axum::{
     },
     http::{Extensions, HeaderMap, HeaderName, StatusCode, header, request::Parts},
 };
-use protocol::{ErrorCode, RelayName, Secret, StreamId, ViewerId, ids::InvalidName, limits::HTTP_BODY_BYTES_MAX};
+use protocol::{ErrorCode, RelayName, Secret, StreamId, ViewerId, ids::InvalidName};
 use serde::de::DeserializeOwned;
 use service::ClientAddress;
 
@@ -67,7 +67,7 @@ fn not_json() -> Failure {
 }
 
 fn too_large() -> Failure {
-    Failure::new(ErrorCode::TooLarge, format!("the body has more than {HTTP_BODY_BYTES_MAX} bytes"))
+    Failure::new(ErrorCode::TooLarge, "the body has more bytes than this call takes")
 }
 
 /// Whom a request comes from.

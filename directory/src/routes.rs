@@ -29,7 +29,10 @@ use tower_http::{
 };
 use tracing::error;
 use utoipa::OpenApi as _;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
 
 use crate::{allowances::Asked, app::App, extract::client_of, failure::Failure};
 
@@ -41,6 +44,9 @@ const APP_ORIGINS: [&str; 3] = ["tauri://localhost", "http://tauri.localhost", "
 
 /// Content Security Policy of what is not a page: shown by itself it runs nothing and is framed by nobody.
 const NOTHING_TO_SHOW: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Largest body of a call, but for heartbeats: titles, passwords and tickets are far below, and strangers send these.
+const SMALL_BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// How long a browser may remember that the API is open to other origins.
 const PREFLIGHT_TIME: Duration = Duration::from_secs(3600);
@@ -54,7 +60,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/", any(fallback::no_such_call))
         .route("/api/{*rest}", any(fallback::no_such_call))
         .method_not_allowed_fallback(fallback::wrong_method)
-        .layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(SMALL_BODY_BYTES_MAX))
         .layer(from_fn(in_time))
         .layer(from_fn_with_state(app.clone(), in_measure))
         .layer(CatchPanicLayer::custom(panicked))
@@ -82,7 +88,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(orders::orders))
         .routes(routes!(events::events))
         .routes(routes!(relays::register))
-        .routes(routes!(relays::heartbeat))
+        .routes(routes!(relays::heartbeat).layer(DefaultBodyLimit::max(HTTP_BODY_BYTES_MAX)))
         .routes(routes!(time::now))
         .routes(routes!(about::about))
         .split_for_parts()
