@@ -138,7 +138,14 @@ pub fn findings(id: &str, what: &str, outcome: &Outcome, wanted: Wanted) -> Vec<
     gave_up.sort();
     gave_up.dedup();
     let why = if gave_up.is_empty() { String::new() } else { format!("They gave up: {}.", gave_up.join(", ")) };
-    let missing_notes = format!("{skipped} that relays say they left out; {overlap} came over two connections.");
+    let mut missing_notes = format!("{skipped} that relays say they left out; {overlap} came over two connections.");
+    let source = outcome.source_gap_ms.map_or_else(
+        || {
+            missing_notes.push_str(" What was made is known from what any viewer was shown.");
+            String::new()
+        },
+        |ms| format!(" The source itself paused for at most {ms:.0} ms."),
+    );
     let missing_result = format!("{missing} of {due}");
     let mut chunks = Finding::none(
         &format!("{id}.missing"),
@@ -157,7 +164,7 @@ pub fn findings(id: &str, what: &str, outcome: &Outcome, wanted: Wanted) -> Vec<
             stalls.p95_ms,
             wanted.stall_p95_ms,
             stalls.to_string(),
-            format!("{viewers} viewers, {events} times; the target is for p95."),
+            format!("{viewers} viewers, {events} times; the target is for p95.{source}"),
         ),
         Finding::none(
             &format!("{id}.lost"),

@@ -91,8 +91,10 @@ async fn play_black_hole(quick: bool) -> Vec<Finding> {
 
 async fn leaving(id: &str, what: &str, size: &Size, leaving: Leaving) -> Vec<Finding> {
     let (tape, events, Drained { longest_ms, ended_badly, complaints }) = drain(size, leaving).await;
-    let mut found = judged(id, what, &tape, &events, SMOOTH);
-    if leaving != Leaving::Moved {
+    // Where the operator's command failed nothing has left, and nothing is to be said of it.
+    let played = complaints.is_empty();
+    let mut found = if played { judged(id, what, &tape, &events, SMOOTH) } else { vec![] };
+    if played && leaving != Leaving::Moved {
         let ends = if ended_badly.is_empty() {
             "All with exit status 0.".to_owned()
         } else {

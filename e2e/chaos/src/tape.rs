@@ -39,6 +39,8 @@ pub struct Tape {
     /// What happened to the source.
     pub diary: Vec<(u64, String)>,
     ended_us: u64,
+    /// Whether the source has kept book of what it made.
+    kept_book: bool,
 }
 
 /// What is to be said of it.
@@ -50,6 +52,9 @@ pub struct Outcome {
     pub events: usize,
     /// The longest time without a new picture, of each viewer at each event.
     pub stalls: Distribution,
+    /// The longest time in which the source itself made no picture, in milliseconds: what no server can be blamed for. None where
+    /// it keeps no book.
+    pub source_gap_ms: Option<f64>,
     /// Viewers that show nothing at the end, or gave up.
     pub lost: usize,
     /// Why they gave up.
@@ -74,8 +79,9 @@ pub struct Outcome {
 
 impl Tape {
     pub(crate) fn new(reports: Vec<Report>, made: Vec<Made>, diary: Vec<(u64, String)>, ended_us: u64) -> Self {
-        let mut tape = Self { reports, made, diary, ended_us };
-        if tape.made.is_empty() {
+        let kept_book = !made.is_empty();
+        let mut tape = Self { reports, made, diary, ended_us, kept_book };
+        if !kept_book {
             tape.made = tape.union();
         }
         tape
@@ -113,6 +119,12 @@ impl Tape {
             outcome.overlap += report.overlap;
         }
         outcome.stalls = Distribution::of(stalls);
+        if self.kept_book {
+            let pictures = self.made.iter().filter(|made| made.track == PICTURE);
+            let times: Vec<_> = pictures.map(|made| made.at_us).collect();
+            let gaps = events.iter().map(|event| longest_gap(&times, event.from_us, event.to_us));
+            outcome.source_gap_ms = gaps.max().map(|us| us as f64 / 1000.0);
+        }
         let changes = events.iter().filter_map(|event| self.latency_change_us(event));
         outcome.latency_change_ms = changes.max().unwrap_or_default() as f64 / 1000.0;
         outcome

@@ -60,7 +60,10 @@ pub async fn drain(size: &Size, leaving: Leaving) -> (Tape, Vec<Event>, Drained)
             };
             if let Some(command) = command {
                 let words: Vec<&str> = command.iter().map(String::as_str).collect();
-                drained.complaints.extend(show.system.try_operator(&words).await.err());
+                if let Err(complaint) = show.system.try_operator(&words).await {
+                    drained.complaints.push(complaint);
+                    continue;
+                }
             }
             if leaving != Leaving::Moved {
                 let begun = Instant::now();
