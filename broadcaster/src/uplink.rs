@@ -78,7 +78,12 @@ impl Uplink {
                         }
                     }
                     End::Moved { ticket, relays } => {
-                        moved = Some(Assignment { ticket, relays, epoch: assignment.epoch.saturating_add(1) });
+                        moved = Some(Assignment {
+                            ticket,
+                            relays,
+                            epoch: assignment.epoch.saturating_add(1),
+                            record: None,
+                        });
                         break;
                     }
                     End::Ordered(elsewhere) => {

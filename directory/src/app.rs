@@ -214,13 +214,13 @@ impl App {
     /// The way to send a stream: the place's relays and a ticket that names them all.
     pub(crate) fn publish(&self, stream: StreamId, place: Place) -> Result<Assignment, Failure> {
         let grant = Grant::publish(stream, place.epoch, names(&place), self.clock().now_s());
-        Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch })
+        Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch, record: None })
     }
 
     /// The way to watch it.
     pub(crate) fn watch(&self, stream: StreamId, viewer: ViewerId, place: Place) -> Result<Assignment, Failure> {
         let grant = Grant::watch(stream, place.epoch, names(&place), viewer, self.clock().now_s());
-        Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch })
+        Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch, record: None })
     }
 
     /// What the broadcaster that owns a stream is to do.

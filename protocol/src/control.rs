@@ -30,6 +30,17 @@ pub enum ClientHello {
         /// A ticket for `watch`.
         ticket: Secret,
     },
+    /// Another relay: "I have viewers for this stream, send me all of it."
+    PullStream {
+        /// [`crate::PROTOCOL_VERSION`] of the sender.
+        protocol: u16,
+        /// A viewer's ticket that names the sender among its relays and the receiver among its upstreams.
+        ticket: Secret,
+        /// The sender's [`crate::relay_proof::Membership`].
+        membership: Secret,
+        /// The sender's [`crate::relay_proof::Assertion`] about `PULL <stream>`, with an empty body.
+        assertion: Secret,
+    },
     /// The directory: "Who answers here?" [`ToDirectory`] follows, and the connection closes.
     Identify {
         /// [`crate::PROTOCOL_VERSION`] of the sender.
@@ -69,6 +80,12 @@ pub enum FromBroadcaster {
     RenewTicket {
         /// A ticket for `publish`.
         ticket: Secret,
+    },
+    /// The stream arrives at other relays already; this one gets it for [`crate::limits::MOVE_OVERLAP_TIME_MAX`] more, while its
+    /// viewers follow.
+    Moving {
+        /// Where it goes on, best first.
+        relays: Vec<RelayAddress>,
     },
 }
 
@@ -169,6 +186,12 @@ pub enum ToViewer {
         tracks: Vec<TrackInfo>,
         /// The tracks that are being sent to this viewer.
         selected: Vec<TrackNumber>,
+        /// The publisher's epoch.
+        #[serde(default)]
+        epoch: u32,
+        /// The relays that the stream has come through, its origin first, the sender last.
+        #[serde(default)]
+        path: Vec<RelayName>,
     },
     /// This viewer fell behind and goes on at the newest key frame.
     Skipped {
@@ -189,8 +212,11 @@ pub enum ToViewer {
         /// Whether a broadcaster is connected.
         present: bool,
     },
-    /// The relay is about to leave: ask the directory where to go on.
+    /// The stream goes on elsewhere, or this relay is about to leave. Open the new place first, and leave at a segment's end.
     Move {
+        /// Where the stream goes on, best first; empty: ask the directory.
+        #[serde(default)]
+        relays: Vec<RelayAddress>,
         /// Milliseconds until the relay closes the connection.
         within_ms: u32,
     },

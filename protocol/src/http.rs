@@ -85,6 +85,8 @@ impl PartialEq for Assignment {
     }
 }
 
+impl Eq for RelayAddress {}
+
 impl PartialEq for RelayAddress {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.url == other.url
@@ -107,6 +109,13 @@ body! {
         pub streams_max: u32,
         /// Most viewers it serves.
         pub viewers_max: u32,
+        /// Most bytes a second that it sends, over all viewers; none when its operator does not know.
+        #[serde(default)]
+        #[ts(type = "number | null")]
+        pub egress_bytes_per_s_max: Option<u64>,
+        /// Where it stands, in words of the operator's own, at most [`crate::limits::REGION_BYTES_MAX`] bytes.
+        #[serde(default)]
+        pub region: Option<String>,
         /// Its Ed25519 public key (RFC 8032), base64url without padding. The key, not the name, says whether it is the same relay.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         #[ts(type = "string")]
@@ -139,6 +148,35 @@ body! {
         pub viewers: u32,
         /// Every stream the relay carries.
         pub streams: Vec<CarriedStream>,
+        /// How busy it is.
+        #[serde(default)]
+        pub load: RelayLoad,
+        /// Whether it wants to be rid of its streams, because it is about to stop.
+        #[serde(default)]
+        pub draining: bool,
+    }
+}
+
+body! {
+    /// How busy a relay is, measured by itself over the time since its last heartbeat.
+    #[derive(Default, Copy, PartialEq, Eq)]
+    pub struct RelayLoad {
+        /// Bytes of media sent per second.
+        #[ts(type = "number")]
+        pub egress_bytes_per_s: u64,
+        /// Its share of the cores that it may use, in percent.
+        pub cpu_percent: u32,
+        /// Resident memory, in bytes.
+        #[ts(type = "number")]
+        pub memory_bytes: u64,
+        /// Open file descriptors.
+        pub files_open: u32,
+        /// How many it may open; 0 when unknown.
+        pub files_max: u32,
+        /// 99th percentile of the time from a chunk's arrival to its handing over to a viewer's socket, in milliseconds.
+        pub send_lag_ms: u32,
+        /// Connections that could not be accepted.
+        pub accept_failures: u32,
     }
 }
 
@@ -154,6 +192,9 @@ body! {
         pub live: bool,
         /// Viewers of the stream on this relay.
         pub viewers: u32,
+        /// How many relays lie between the broadcaster's and this one: 0 for the origin.
+        #[serde(default)]
+        pub depth: u8,
     }
 }
 
@@ -169,6 +210,9 @@ body! {
         /// Why the directory gives this relay no work, in words for its operator: its public address was not reached, or somebody
         /// else answers there.
         pub problem: Option<String>,
+        /// Whether the relay is to drain: its operator wants it empty.
+        #[serde(default)]
+        pub drain: bool,
     }
 }
 
@@ -231,6 +275,22 @@ body! {
         pub ticket: Secret,
         /// The stream's epoch.
         pub epoch: u32,
+        /// For a broadcaster: a [`crate::stream_record::StreamRecord`] that brings the stream back to a directory which has lost its
+        /// memory.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        #[ts(optional = nullable)]
+        pub record: Option<Secret>,
+    }
+}
+
+body! {
+    /// `POST /api/streams/restore`: a broadcaster brings its stream back to a directory that does not know it any more.
+    /// `Authorization: Bearer <broadcast key>`. The answer is an [`Assignment`].
+    pub struct RestoreStream {
+        /// The newest `record` that the broadcaster got.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub record: Secret,
     }
 }
 
@@ -272,6 +332,13 @@ body! {
         #[serde(default)]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub password: Option<Secret>,
+        /// A relay that did not serve: the directory looks at it at once, and names it last.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub failed: Option<RelayName>,
+        /// Where the viewer is, as relays name their regions.
+        #[serde(default)]
+        pub region: Option<String>,
     }
 }
 

@@ -318,9 +318,32 @@ impl fmt::Debug for BroadcastKey {
     }
 }
 
-/// SHA-256 of a broadcast key. The key has 256 random bits, so a plain hash is enough.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// SHA-256 of a broadcast key. The key has 256 random bits, so a plain hash is enough. 64 hexadecimal digits on the wire.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BroadcastKeyHash([u8; 32]);
+
+impl TryFrom<String> for BroadcastKeyHash {
+    type Error = hex::FromHexError;
+
+    fn try_from(text: String) -> Result<Self, hex::FromHexError> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl From<BroadcastKeyHash> for String {
+    fn from(hash: BroadcastKeyHash) -> Self {
+        hex::encode(hash.0)
+    }
+}
+
+impl fmt::Debug for BroadcastKeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BroadcastKeyHash(..)")
+    }
+}
 
 impl BroadcastKeyHash {
     /// Whether this is the hash of `key`, in constant time.

@@ -11,6 +11,7 @@ pub mod relay_proof;
 pub mod seal;
 pub mod secret;
 pub mod signing;
+pub mod stream_record;
 pub mod ticket;
 pub mod track;
 

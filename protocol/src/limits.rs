@@ -29,12 +29,36 @@ pub const CODEC_BYTES_MAX: usize = 64;
 /// How long a fresh connection may take to say who it is: a slow mobile round trip with a retransmission or two.
 pub const FIRST_MESSAGE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How often each side of a quiet connection shows that it lives. Relays also send `viewers` to viewers this often, because a
-/// browser page can't see WebSocket pings.
-pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a relay is silent towards a client at most: it says something (`viewers`, `received`) when nothing else was to be said,
+/// because a browser page can't see WebSocket pings. A quarter of [`CLIENT_PATIENCE`].
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A peer that was silent for this long is taken for dead: three lost keep-alives.
+/// How long a client bears a relay's silence before it opens the next one beside it. Whichever speaks first stays.
+pub const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often a relay pings a client, which has nothing to say by itself.
+pub const PING_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A client that was silent for this long is taken for dead by its relay: three lost pongs.
 pub const SILENCE_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// Most relays that an assignment or a watch answer names: the first, and where to go when it fails.
+pub const RELAYS_NAMED_MAX: usize = 4;
+
+/// How long a broadcaster that moves sends to the old relay and to the new one: viewers have this long to follow without a gap.
+pub const MOVE_OVERLAP_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How many relays a stream may pass through behind its origin.
+pub const EDGE_DEPTH_MAX: u8 = 3;
+
+/// How long an edge keeps a stream that nobody watches there.
+pub const EDGE_IDLE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How old a [`crate::stream_record::StreamRecord`] may be that brings a stream back.
+pub const RECORD_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest name of a region, in bytes.
+pub const REGION_BYTES_MAX: usize = 32;
 
 /// Default bytes of media a relay holds for one stream: 10 s at 12 Mbit/s.
 pub const WINDOW_BYTES_DEFAULT: usize = 16 * 1024 * 1024;

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::{
     ErrorCode, RelayName, StreamId, ViewerId,
+    http::RelayAddress,
     limits::{TICKET_CLOCK_SKEW_MAX, TICKET_TIME},
     signing::{Claims, Forged, PublicKey},
 };
@@ -40,6 +41,9 @@ pub struct Grant {
     /// Who watches, by a number that the directory draws; stays the same when the ticket is renewed. None for publishing.
     #[serde(rename = "vwr", default, skip_serializing_if = "Option::is_none")]
     pub viewer: Option<ViewerId>,
+    /// Where a relay that lacks the stream pulls it from, best first. None of the relays above needs it while it carries the stream.
+    #[serde(rename = "ups", default, skip_serializing_if = "Vec::is_empty")]
+    pub upstream: Vec<RelayAddress>,
     /// When it was issued, in seconds since the Unix epoch.
     #[serde(rename = "iat")]
     pub issued_at_s: u64,
@@ -57,7 +61,16 @@ impl Grant {
     #[must_use]
     pub fn publish(stream: StreamId, epoch: u32, relays: Vec<RelayName>, now_s: u64) -> Self {
         let expires_at_s = now_s + TICKET_TIME.as_secs();
-        Self { stream, action: Action::Publish, epoch, relays, viewer: None, issued_at_s: now_s, expires_at_s }
+        Self {
+            stream,
+            action: Action::Publish,
+            epoch,
+            relays,
+            viewer: None,
+            upstream: vec![],
+            issued_at_s: now_s,
+            expires_at_s,
+        }
     }
 
     /// A permission for `viewer` to watch, as long.

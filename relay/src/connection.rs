@@ -133,6 +133,9 @@ impl Incoming {
                 }
                 Err(end) => (end, vec![]),
             },
+            Ok(ClientHello::PullStream { .. }) => {
+                (End::error(ErrorCode::InvalidRequest, "this relay hands streams on to viewers alone"), vec![])
+            }
             Err(end) => (end, vec![]),
         };
         if let End::Error(code, message) = &end {

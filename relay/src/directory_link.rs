@@ -121,6 +121,8 @@ impl DirectoryLink {
             url: house.url.clone(),
             streams_max: terms.capacity.streams_max,
             viewers_max: terms.capacity.viewers_max,
+            egress_bytes_per_s_max: None,
+            region: None,
             public_key: house.key.public_key(),
             protocol: PROTOCOL_VERSION,
         };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protocol::{
     ErrorCode, MediaHeader, MediaKind,
     control::{FromBroadcaster, ToBroadcaster},
-    limits::KEEP_ALIVE_INTERVAL,
+    limits::PING_INTERVAL,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info};
@@ -97,7 +97,7 @@ impl Publishing {
         let begun = Instant::now();
         let mut tick = interval(RECEIVED_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut alive = interval(KEEP_ALIVE_INTERVAL);
+        let mut alive = interval(PING_INTERVAL);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.session.check()?;
@@ -127,6 +127,7 @@ impl Publishing {
                 match parse(&text)? {
                     FromBroadcaster::EndStream {} => Err(End::StreamEnded),
                     FromBroadcaster::RenewTicket { ticket } => self.session.renew(&ticket),
+                    FromBroadcaster::Moving { .. } => Ok(()),
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::{
     ErrorCode,
     control::{FromViewer, ToViewer},
-    limits::KEEP_ALIVE_INTERVAL,
+    limits::PING_INTERVAL,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, info};
@@ -58,14 +58,14 @@ impl Viewing {
         info!(reason = end.reason(), duration_ms, "a viewer left");
         let words = match end {
             End::StreamEnded => vec![text_of(&ToViewer::StreamEnded {})],
-            End::Stopping | End::Revoked => vec![text_of(&ToViewer::Move { within_ms: 0 })],
+            End::Stopping | End::Revoked => vec![text_of(&ToViewer::Move { relays: vec![], within_ms: 0 })],
             _ => vec![],
         };
         farewell(self.socket, &end, &words).await;
     }
 
     async fn run(&mut self) -> Result<std::convert::Infallible, End> {
-        let mut alive = interval(KEEP_ALIVE_INTERVAL);
+        let mut alive = interval(PING_INTERVAL);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         alive.reset();
         let mut more = true;
@@ -110,9 +110,13 @@ impl Viewing {
                     self.send_media(delivery).await?;
                     continue;
                 }
-                Some(ViewerEvent::Watching { tracks, selected }) => {
-                    ToViewer::Watching { stream: self.seat.stream(), tracks: tracks.to_vec(), selected }
-                }
+                Some(ViewerEvent::Watching { tracks, selected }) => ToViewer::Watching {
+                    stream: self.seat.stream(),
+                    tracks: tracks.to_vec(),
+                    selected,
+                    epoch: 0,
+                    path: vec![],
+                },
                 Some(ViewerEvent::Broadcaster { present }) => ToViewer::Broadcaster { present },
                 Some(ViewerEvent::Viewers(count)) => ToViewer::Viewers { count },
             };

@@ -119,7 +119,7 @@ impl FakeDirectory {
     }
 
     pub(crate) fn assignment(&self, epoch: u32) -> Assignment {
-        Assignment { relays: self.relays.to_vec(), ticket: format!("ticket {epoch}").into(), epoch }
+        Assignment { relays: self.relays.to_vec(), ticket: format!("ticket {epoch}").into(), epoch, record: None }
     }
 
     async fn create(State(this): State<Self>, headers: HeaderMap, Json(body): Json<CreateStream>) -> Response {
@@ -305,6 +305,7 @@ impl Publisher {
                 Ok(Message::Text(text)) => match serde_json::from_str(&text).unwrap() {
                     FromBroadcaster::EndStream {} => return None,
                     FromBroadcaster::RenewTicket { ticket } => self.renewed.push(ticket),
+                    FromBroadcaster::Moving { .. } => {}
                 },
                 Ok(_) => {}
                 Err(_) => return None,

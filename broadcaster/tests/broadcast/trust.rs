@@ -121,7 +121,7 @@ async fn renewed_ticket_goes_over_the_open_connection() {
     // Orders for where the stream is not are nothing for this connection.
     let elsewhere = Assignment { ticket: "older".into(), ..directory.assignment(0) };
     directory.orders.send(Some(Order::Assignment { assignment: elsewhere })).unwrap();
-    let assignment = Assignment { relays: Vec::new(), ticket: "nowhere".into(), epoch: 1 };
+    let assignment = Assignment { relays: Vec::new(), ticket: "nowhere".into(), epoch: 1, record: None };
     directory.orders.send(Some(Order::Assignment { assignment })).unwrap();
     let assignment = Assignment { ticket: "last".into(), ..directory.assignment(1) };
     directory.orders.send(Some(Order::Assignment { assignment })).unwrap();
@@ -137,7 +137,7 @@ async fn broadcast_goes_where_it_is_ordered() {
     let mut publisher = first.publisher().await;
     publisher.take(1, 3).await;
     let relays = vec![protocol::http::RelayAddress { name: "relay-2".parse().unwrap(), url: second.url() }];
-    let assignment = Assignment { relays, ticket: "ordered".into(), epoch: 5 };
+    let assignment = Assignment { relays, ticket: "ordered".into(), epoch: 5, record: None };
     directory.orders.send(Some(Order::Assignment { assignment })).unwrap();
     let mut moved = second.publisher().await;
     assert_eq!(moved.ticket.expose(), "ordered");
@@ -156,7 +156,7 @@ async fn order_is_obeyed_while_no_relay_answers() {
     let broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
     wait_for(&mut broadcast.status(), |status| status.sentence.contains("can't be reached")).await;
     let relays = vec![protocol::http::RelayAddress { name: "relay-2".parse().unwrap(), url: second.url() }];
-    let assignment = Assignment { relays, ticket: "ordered".into(), epoch: 1_000 };
+    let assignment = Assignment { relays, ticket: "ordered".into(), epoch: 1_000, record: None };
     directory.orders.send(Some(Order::Assignment { assignment })).unwrap();
     assert_eq!(second.publisher().await.ticket.expose(), "ordered");
 }

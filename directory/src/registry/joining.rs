@@ -70,6 +70,8 @@ mod tests {
             url: url.parse().unwrap(),
             streams_max: 1,
             viewers_max: 1,
+            egress_bytes_per_s_max: None,
+            region: None,
             public_key: "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE".parse().unwrap(),
             protocol: PROTOCOL_VERSION,
         }

@@ -159,7 +159,7 @@ impl Registry {
 /// One report of each stream, also when a heartbeat tells of one twice: that of the newest publisher.
 fn newest_of_each(carried: Vec<CarriedStream>) -> HashMap<StreamId, Report> {
     let mut reports = HashMap::with_capacity(carried.len());
-    for CarriedStream { stream, epoch, live, viewers } in carried {
+    for CarriedStream { stream, epoch, live, viewers, .. } in carried {
         let report = Report { epoch, live, viewers };
         reports.entry(stream).and_modify(|known: &mut Report| *known = report.max(*known)).or_insert(report);
     }

@@ -156,8 +156,8 @@ mod tests {
         move || {
             live = !live;
             said_at_ms += 1;
-            let streams = vec![CarriedStream { stream: id, epoch: 1, live, viewers: 0 }];
-            let heartbeat = Heartbeat { viewers: 0, streams };
+            let streams = vec![CarriedStream { stream: id, epoch: 1, live, viewers: 0, depth: 0 }];
+            let heartbeat = Heartbeat { viewers: 0, streams, load: Default::default(), draining: false };
             app.registry(|registry, now_us| registry.heartbeat(now_us, &relay, &relay_key, said_at_ms, heartbeat))
                 .unwrap();
         }

@@ -11,7 +11,7 @@ fn is_judged(text: &str) -> Result<(), TestCaseError> {
     let ends = [
         parse::<ClientHello>(text).map(|hello| match hello {
             ClientHello::RegisterNewStream { tracks, .. } => drop(check_tracks(&tracks)),
-            ClientHello::WatchStream { .. } | ClientHello::Identify { .. } => {}
+            ClientHello::WatchStream { .. } | ClientHello::PullStream { .. } | ClientHello::Identify { .. } => {}
         }),
         parse::<FromBroadcaster>(text).map(drop),
         parse::<FromViewer>(text).map(drop),

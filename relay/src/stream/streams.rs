@@ -11,7 +11,7 @@ use std::{
 
 use protocol::{
     ErrorCode, StreamId, TrackInfo, ViewerId,
-    http::{CarriedStream, Heartbeat},
+    http::{CarriedStream, Heartbeat, RelayLoad},
     limits::{BROADCASTER_AWAY_TIME_MAX, TICKET_TIME},
 };
 use thiserror::Error;
@@ -234,7 +234,12 @@ impl Streams {
     pub fn report(&self) -> Heartbeat {
         let rooms = self.rooms();
         let streams = rooms.streams.values().map(|stream| stream.report()).collect();
-        Heartbeat { viewers: self.viewers.load(Ordering::Relaxed), streams }
+        Heartbeat {
+            viewers: self.viewers.load(Ordering::Relaxed),
+            streams,
+            load: RelayLoad::default(),
+            draining: false,
+        }
     }
 
     /// Waits until a stream became live, was left or ended since the last call returned.
@@ -303,7 +308,7 @@ impl Stream {
     fn report(&self) -> CarriedStream {
         let state = self.state();
         let live = matches!(state.publisher, Publisher::Connected { chunk_arrived: true });
-        CarriedStream { stream: self.id, epoch: state.epoch, live, viewers: state.audience.len() }
+        CarriedStream { stream: self.id, epoch: state.epoch, live, viewers: state.audience.len(), depth: 0 }
     }
 }
 

@@ -124,7 +124,7 @@ async fn quiet_viewer_gets_a_sign_of_life() {
     for _ in 0..4 {
         viewer.text("viewers").await;
     }
-    assert!(begun.elapsed() < protocol::limits::KEEP_ALIVE_INTERVAL * 4, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < protocol::limits::PING_INTERVAL * 4, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

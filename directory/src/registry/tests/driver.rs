@@ -39,7 +39,7 @@ pub(super) fn key_of(relay: &str) -> PublicKey {
 }
 
 pub(super) fn carried(stream: StreamId, epoch: u32, live: bool, viewers: u32) -> CarriedStream {
-    CarriedStream { stream, epoch, live, viewers }
+    CarriedStream { stream, epoch, live, viewers, depth: 0 }
 }
 
 pub(super) fn about(title: &str, visibility: Visibility) -> NewStream {
@@ -81,7 +81,7 @@ impl World {
 
     pub(super) fn report(&mut self, relay: &str, streams: &[CarriedStream]) -> Result<Vec<StreamId>, HeartbeatError> {
         let viewers = streams.iter().map(|stream| stream.viewers).sum();
-        let heartbeat = Heartbeat { viewers, streams: streams.to_vec() };
+        let heartbeat = Heartbeat { viewers, streams: streams.to_vec(), load: Default::default(), draining: false };
         let (relay, said_at_ms) = (name(relay), self.say());
         let key = self.registry.key_of(&relay).unwrap_or_else(|| key_of(relay.as_str()));
         self.registry.heartbeat(self.now_us, &relay, &key, said_at_ms, heartbeat)

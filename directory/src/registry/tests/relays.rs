@@ -28,7 +28,8 @@ fn restarted_relay_registers_again() {
 #[test]
 fn what_a_relay_said_counts_once() {
     let mut world = World::new(&["a"]);
-    let heartbeat = || protocol::http::Heartbeat { viewers: 7, streams: Vec::new() };
+    let heartbeat =
+        || protocol::http::Heartbeat { viewers: 7, streams: Vec::new(), load: Default::default(), draining: false };
     let said_at_ms = world.say();
     let mut send =
         |said_at_ms| world.registry.heartbeat(world.now_us, &name("a"), &key_of("a"), said_at_ms, heartbeat());
@@ -56,7 +57,8 @@ fn name_is_free_again_after_the_silence() {
 fn heartbeat_of_a_stranger_counts_for_nothing() {
     let mut world = World::new(&["a"]);
     assert_eq!(world.report("b", &[]), Err(HeartbeatError::Unknown));
-    let heartbeat = protocol::http::Heartbeat { viewers: 0, streams: Vec::new() };
+    let heartbeat =
+        protocol::http::Heartbeat { viewers: 0, streams: Vec::new(), load: Default::default(), draining: false };
     let said_at_ms = world.say();
     let answer = world.registry.heartbeat(world.now_us, &name("a"), &key_of("another"), said_at_ms, heartbeat);
     assert_eq!(answer, Err(HeartbeatError::Unknown));

@@ -17,4 +17,9 @@ ticket: Secret,
 /**
  * The stream's epoch.
  */
-epoch: number, };
+epoch: number, 
+/**
+ * For a broadcaster: a [`crate::stream_record::StreamRecord`] that brings the stream back to a directory which has lost its
+ * memory.
+ */
+record?: Secret | null, };

@@ -20,4 +20,8 @@ live: boolean,
 /**
  * Viewers of the stream on this relay.
  */
-viewers: number, };
+viewers: number, 
+/**
+ * How many relays lie between the broadcaster's and this one: 0 for the origin.
+ */
+depth: number, };

@@ -25,7 +25,23 @@ protocol: number,
 /**
  * A ticket for `watch`.
  */
-ticket: Secret, } | { "type": "identify", 
+ticket: Secret, } | { "type": "pull_stream", 
+/**
+ * [`crate::PROTOCOL_VERSION`] of the sender.
+ */
+protocol: number, 
+/**
+ * A viewer's ticket that names the sender among its relays and the receiver among its upstreams.
+ */
+ticket: Secret, 
+/**
+ * The sender's [`crate::relay_proof::Membership`].
+ */
+membership: Secret, 
+/**
+ * The sender's [`crate::relay_proof::Assertion`] about `PULL <stream>`, with an empty body.
+ */
+assertion: Secret, } | { "type": "identify", 
 /**
  * [`crate::PROTOCOL_VERSION`] of the sender.
  */

@@ -19,4 +19,8 @@ removed: Array<RemovedViewer>,
  * Why the directory gives this relay no work, in words for its operator: its public address was not reached, or somebody
  * else answers there.
  */
-problem: string | null, };
+problem: string | null, 
+/**
+ * Whether the relay is to drain: its operator wants it empty.
+ */
+drain: boolean, };

@@ -24,6 +24,14 @@ streams_max: number,
  */
 viewers_max: number, 
 /**
+ * Most bytes a second that it sends, over all viewers; none when its operator does not know.
+ */
+egress_bytes_per_s_max: number | null, 
+/**
+ * Where it stands, in words of the operator's own, at most [`crate::limits::REGION_BYTES_MAX`] bytes.
+ */
+region: string | null, 
+/**
  * Its Ed25519 public key (RFC 8032), base64url without padding. The key, not the name, says whether it is the same relay.
  */
 public_key: string, 
