@@ -61,7 +61,8 @@ export class Directory {
 
   /** Asks in as a viewer, with the stream's password where it has one; or renews a ticket. */
   watch(id: string, { ticket, password }: Credentials = {}): Promise<WatchAnswer> {
-    const body: WatchRequest | undefined = password === undefined ? undefined : { password, failed: null, region: null };
+    const body: WatchRequest | undefined =
+      password === undefined ? undefined : { password, failed: null, region: null };
     return this.#call<WatchAnswer>("POST", `${streamPath(id)}/watch`, { body, key: ticket });
   }
 
