@@ -62,6 +62,7 @@ test: check e2e ## Everything: the quick part, then browsers and the desktop app
 e2e: ui/dist/index.html e2e/node_modules/.package-lock.json $(TOOLS)/bin/tauri-driver
 	@$(call packages,build app test)
 	cargo build --workspace --locked
+	BIN=target/debug scripts/api_test 30
 	npm --prefix e2e test
 
 e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json
