@@ -51,6 +51,13 @@ it("names the relay that failed", async () => {
   expect(calls[0]?.init.body).toBe('{"failed":"relay-1"}');
 });
 
+it("tells as a viewer which relay failed, and nothing when none did", async () => {
+  const { directory: d, calls } = directory(() => Response.json({}));
+  await d.watch("abc", { ticket: "t" });
+  await d.watch("abc", { ticket: "t", failed: "relay-1" });
+  expect(calls.map(({ init }) => init.body)).toEqual([undefined, '{"password":null,"failed":"relay-1","region":null}']);
+});
+
 it("hands the directory's own codes on", async () => {
   const { directory: d } = directory(() => Response.json({ code: "no_relay", message: "none" }, { status: 503 }));
   expect(await failed(d.create({ title: "Demo", visibility: "public", password: null, sealed: false }))).toBe(

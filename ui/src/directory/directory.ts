@@ -22,6 +22,8 @@ const CALL_MS_MAX = 8000;
 export interface Credentials {
   ticket?: string;
   password?: string;
+  /** The relay that did not serve, when one did not. */
+  failed?: string;
 }
 
 export interface DirectoryOptions {
@@ -60,9 +62,9 @@ export class Directory {
   }
 
   /** Asks in as a viewer, with the stream's password where it has one; or renews a ticket. */
-  watch(id: string, { ticket, password }: Credentials = {}): Promise<WatchAnswer> {
-    const body: WatchRequest | undefined =
-      password === undefined ? undefined : { password, failed: null, region: null };
+  watch(id: string, { ticket, password, failed }: Credentials = {}): Promise<WatchAnswer> {
+    const wanted: WatchRequest = { password: password ?? null, failed: failed ?? null, region: null };
+    const body = password === undefined && failed === undefined ? undefined : wanted;
     return this.#call<WatchAnswer>("POST", `${streamPath(id)}/watch`, { body, key: ticket });
   }
 

@@ -16,6 +16,8 @@ export const BUSY_MS = 10_000;
 export interface Credentials {
   ticket?: string;
   password?: string;
+  /** The relay that did not serve, when one did not. */
+  failed?: string;
 }
 
 export interface WatchApi {
@@ -78,16 +80,17 @@ export class Admissions {
     return this.#ticket ?? "";
   }
 
-  /** Asks in, with whatever it takes. */
-  async ask(): Promise<Admission> {
+  /** Asks in, with whatever it takes, after the relay `failed`. */
+  async ask(failed: string | null = null): Promise<Admission> {
+    const after = failed === null ? {} : { failed };
     let password = this.passwords.recall();
     while (!this.signal.aborted) {
       if (this.#ticket) {
-        const renewed = await this.renew();
+        const renewed = await this.renew(failed);
         if (renewed.kind !== "stale") return renewed;
       }
       try {
-        const answer = await this.#watch(password === null ? {} : { password });
+        const answer = await this.#watch(password === null ? after : { password, ...after });
         if (password !== null) this.passwords.remember(password);
         return { kind: "in", answer };
       } catch (error) {
@@ -102,9 +105,10 @@ export class Admissions {
   }
 
   /** Renews the ticket; the viewer stays who it is. Asks nobody. */
-  async renew(): Promise<Admission> {
+  async renew(failed: string | null = null): Promise<Admission> {
     try {
-      return { kind: "in", answer: await this.#watch({ ticket: this.ticket }) };
+      const credentials = failed === null ? { ticket: this.ticket } : { ticket: this.ticket, failed };
+      return { kind: "in", answer: await this.#watch(credentials) };
     } catch (error) {
       const failure = failureOf(error);
       if (STALE.has(failure.code) || PASSWORD.has(failure.code)) {

@@ -30,6 +30,13 @@ class FakeTransport implements Transport {
   say(message: object) {
     this.onmessage?.(JSON.stringify(message));
   }
+  media(segment: number, n: number, track = 1) {
+    const header = { ...chunk, segment, chunk: n, key: n === 0, track };
+    this.onmessage?.(encodeMediaMessage(header, new Uint8Array(3)).buffer);
+  }
+  initSegment(track = 1) {
+    this.onmessage?.(encodeMediaMessage({ ...chunk, kind: "init", key: false, track }, new Uint8Array(9)).buffer);
+  }
 }
 
 const answer = (...relays: string[]): WatchAnswer => ({
@@ -111,6 +118,13 @@ class Viewer {
     this.#give(password);
     await vi.advanceTimersByTimeAsync(0);
   }
+  /** Time passes in which the relay keeps the pace of relays. */
+  async keepsPace(ms: number) {
+    for (let at = 0; at < ms; at += 250) {
+      await vi.advanceTimersByTimeAsync(250);
+      this.last.media(1, at / 250);
+    }
+  }
   /** Time passes in which the relay shows that it lives, and sends media if there are any. */
   async passes(seconds: number, media = true) {
     for (let second = 0; second < seconds; second += 1) {
@@ -180,6 +194,32 @@ describe("a connection that breaks", () => {
     expect(viewer.heard.at(-1)).toBe("watching");
   });
 
+  it("goes once through the whole list behind the relay that served, without a pause, and names the one that failed", async () => {
+    const viewer = new Viewer(answer("a", "b", "c"));
+    await vi.advanceTimersByTimeAsync(0);
+    viewer.last.close();
+    await viewer.connected();
+    await viewer.keepsPace(4000);
+    for (const url of ["ws://c/ws", "ws://a/ws"]) {
+      viewer.last.close();
+      await vi.advanceTimersByTimeAsync(0);
+      expect(viewer.last.url).toBe(url);
+    }
+    expect(viewer.asked.length).toBe(1);
+    viewer.last.close();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(viewer.asked.at(-1)).toEqual({ ticket: "ticket", failed: "b" });
+  });
+
+  it("goes on with the relays it knows while the directory is away", async () => {
+    const viewer = new Viewer(answer("a"), new ApiFailure("unreachable", "down"));
+    await viewer.connected();
+    viewer.last.close();
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(viewer.transports.length).toBeGreaterThan(1);
+    expect(viewer.last.url).toBe("ws://a/ws");
+  });
+
   it("is noticed when the relay falls silent without a word", async () => {
     const viewer = new Viewer(answer("a", "b"));
     await viewer.connected();
@@ -202,8 +242,9 @@ describe("a connection that breaks", () => {
   it("is given up when a relay accepts but never answers", async () => {
     const viewer = new Viewer(answer("a", "b"));
     await vi.advanceTimersByTimeAsync(0);
-    await vi.advanceTimersByTimeAsync(OPEN_TIME_MS_MAX + 1500);
-    expect(viewer.last.url).toBe("ws://b/ws");
+    await vi.advanceTimersByTimeAsync(OPEN_TIME_MS_MAX + 400);
+    expect(viewer.transports[0]?.closed).toBe(true);
+    expect(viewer.transports[1]?.url).toBe("ws://b/ws");
   });
 
   it("hears nothing more from a transport that it left", async () => {
@@ -214,6 +255,141 @@ describe("a connection that breaks", () => {
     await vi.advanceTimersByTimeAsync(100);
     old.say({ type: "stream_ended" });
     expect(viewer.heard).not.toContain("ended");
+  });
+});
+
+describe("a relay that falls silent", () => {
+  const silent = async (...relays: string[]) => {
+    const viewer = new Viewer(answer(...relays));
+    await viewer.connected();
+    await viewer.keepsPace(2000);
+    await vi.advanceTimersByTimeAsync(1400);
+    return viewer;
+  };
+
+  it("gets a second one beside it within a second, which stays when it brings media first", async () => {
+    const viewer = await silent("a", "b");
+    expect([viewer.last.url, viewer.transports[0]?.closed]).toEqual(["ws://b/ws", false]);
+    await viewer.connected();
+    expect(viewer.heard.filter((word) => word === "watching").length).toBe(1);
+    viewer.last.media(2, 0);
+    expect(viewer.transports[0]?.closed).toBe(true);
+    expect(viewer.heard.slice(-2)).toEqual(["watching", "media 1/2/0 3"]);
+    expect(viewer.heard.some((word) => word.startsWith("lost"))).toBe(false);
+  });
+
+  it("stays when it brings media first", async () => {
+    const viewer = await silent("a", "b");
+    await viewer.connected();
+    viewer.transports[0]?.media(1, 9);
+    expect(viewer.transports.map(({ closed }) => closed)).toEqual([false, true]);
+    await vi.advanceTimersByTimeAsync(1400);
+    expect(viewer.transports.length).toBe(3);
+  });
+
+  it("is raced by the next but one when the next does not answer", async () => {
+    const viewer = await silent("a", "b", "c");
+    await vi.advanceTimersByTimeAsync(1800);
+    expect(viewer.transports.map(({ url, closed }) => [url, closed])).toEqual([
+      ["ws://a/ws", false],
+      ["ws://b/ws", true],
+      ["ws://c/ws", false],
+    ]);
+  });
+
+  it("gets a fresh connection to itself where there is no other", async () => {
+    const viewer = await silent("a");
+    expect(viewer.transports.map(({ url }) => url)).toEqual(["ws://a/ws", "ws://a/ws"]);
+  });
+
+  it("gives way at once when it closes", async () => {
+    const viewer = await silent("a", "b");
+    viewer.transports[0]?.close();
+    await viewer.connected();
+    viewer.last.media(2, 0);
+    expect([viewer.transports.length, viewer.heard.at(-1)]).toEqual([2, "media 1/2/0 3"]);
+  });
+
+  it("is not blamed for the sleep of the page", async () => {
+    const viewer = new Viewer(answer("a", "b"));
+    await viewer.connected();
+    await viewer.keepsPace(2000);
+    // The clock goes on while no timer runs.
+    vi.spyOn(performance, "now").mockReturnValue(performance.now() + 3_600_000);
+    await vi.advanceTimersByTimeAsync(200);
+    vi.restoreAllMocks();
+    expect(viewer.transports.length).toBe(1);
+  });
+});
+
+describe("a stream that moves", () => {
+  const elsewhere = [{ name: "b", url: "ws://b/ws" }];
+  const moving = async (...answers: (WatchAnswer | ApiFailure)[]) => {
+    const viewer = new Viewer(...answers);
+    await viewer.connected();
+    viewer.last.initSegment();
+    for (let n = 0; n < 5; n += 1) viewer.last.media(4, n);
+    viewer.last.say({ type: "move", relays: elsewhere, within_ms: 3000 });
+    await vi.advanceTimersByTimeAsync(0);
+    const [old, fresh] = viewer.transports as [FakeTransport, FakeTransport];
+    return { viewer, old, fresh };
+  };
+  const media = (viewer: Viewer) => viewer.heard.filter((word) => word.startsWith("media"));
+
+  it("is followed at a segment's boundary, with nothing twice and nothing lost, without a word", async () => {
+    const { viewer, old, fresh } = await moving(answer("a", "b"));
+    expect([fresh.url, viewer.asked.length]).toEqual(["ws://b/ws", 1]);
+    await viewer.connected();
+    fresh.initSegment();
+    fresh.media(5, 0);
+    fresh.media(5, 1);
+    old.media(4, 5);
+    expect(old.closed).toBe(false);
+    old.media(5, 0);
+    expect([old.closed, fresh.closed]).toEqual([true, false]);
+    fresh.media(5, 2);
+    expect(media(viewer).slice(1)).toEqual(
+      ["4/0", "4/1", "4/2", "4/3", "4/4", "4/5", "5/0", "5/1", "5/2"].map((place) => `media 1/${place} 3`),
+    );
+    expect(viewer.heard.filter((word) => !word.startsWith("media"))).toEqual(["watching"]);
+    await vi.advanceTimersByTimeAsync(1500);
+    expect(viewer.transports.length).toBe(2);
+  });
+
+  it("to a relay that the ticket does not name is followed with a new one", async () => {
+    const { viewer, fresh } = await moving(answer("a"), withTicket("second", "b", "a"));
+    fresh.onopen?.();
+    expect([viewer.asked, fresh.url]).toEqual([[{}, { ticket: "ticket" }], "ws://b/ws"]);
+    expect(JSON.parse(fresh.sent[0] ?? "").ticket).toBe("second");
+  });
+
+  it("is looked for again when the new place brings nothing in time", async () => {
+    const { viewer, old } = await moving(answer("a", "b"), answer("c"));
+    await vi.advanceTimersByTimeAsync(3200);
+    expect(old.closed).toBe(true);
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(viewer.transports.some(({ url }) => url === "ws://c/ws")).toBe(true);
+  });
+
+  it("goes on with what the new relay has when the old one closes", async () => {
+    const { viewer, old, fresh } = await moving(answer("a", "b"));
+    await viewer.connected();
+    fresh.media(5, 0);
+    old.close();
+    expect(media(viewer).at(-1)).toBe("media 1/5/0 3");
+    expect(viewer.heard.some((word) => word.startsWith("lost"))).toBe(false);
+  });
+
+  it("does not wait for a track that brings nothing at the new relay", async () => {
+    const { viewer, old, fresh } = await moving(answer("a", "b"));
+    fresh.onopen?.();
+    fresh.say({ ...watching, selected: [1, 2] });
+    fresh.media(4, 4);
+    fresh.media(4, 5);
+    await vi.advanceTimersByTimeAsync(900);
+    expect([media(viewer).at(-1), old.closed]).toEqual(["media 1/4/5 3", false]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(old.closed).toBe(true);
   });
 });
 
@@ -363,7 +539,7 @@ describe("a ticket", () => {
     await viewer.connected();
     viewer.last.close();
     await vi.advanceTimersByTimeAsync(1000);
-    expect(viewer.asked).toEqual([{}, { ticket: "first" }]);
+    expect(viewer.asked).toEqual([{}, { ticket: "first", failed: "a" }]);
   });
 
   it("that is of no use any more is given up for a new one", async () => {
@@ -372,17 +548,43 @@ describe("a ticket", () => {
     viewer.last.close();
     await vi.advanceTimersByTimeAsync(1000);
     await viewer.connected();
-    expect(viewer.asked).toEqual([{}, { ticket: "ticket" }, {}]);
+    expect(viewer.asked).toEqual([{}, { ticket: "ticket", failed: "a" }, { failed: "a" }]);
     expect(viewer.said[0]?.ticket).toBe("new");
   });
 });
 
 describe("a relay that lives but sends no media", () => {
-  it("is left when the directory names another, within about five seconds", async () => {
+  it("is left when the directory names another that does, and kept until then", async () => {
     const viewer = new Viewer(answer("a"), answer("b"));
     await viewer.connected();
-    await viewer.passes(7, false);
-    expect(viewer.last.url).toBe("ws://b/ws");
+    await viewer.passes(2, false);
+    expect([viewer.last.url, viewer.transports[0]?.closed]).toEqual(["ws://b/ws", false]);
+    await viewer.connected();
+    expect(viewer.transports[0]?.closed).toBe(false);
+    viewer.last.media(7, 0);
+    expect(viewer.transports[0]?.closed).toBe(true);
+    expect(viewer.heard.at(-1)).toBe("media 1/7/0 3");
+  });
+
+  it("is asked about after a second when it says that the broadcaster is away", async () => {
+    const viewer = new Viewer(answer("a", "b"), answer("b", "a"));
+    await viewer.connected();
+    viewer.last.say({ type: "broadcaster", present: false });
+    await vi.advanceTimersByTimeAsync(1200);
+    expect([viewer.asked.length, viewer.last.url, viewer.transports[0]?.closed]).toEqual([2, "ws://b/ws", false]);
+  });
+
+  it("is waited at for a broadcaster that has not arrived there yet", async () => {
+    const viewer = new Viewer(answer("a"));
+    await vi.advanceTimersByTimeAsync(0);
+    viewer.last.onopen?.();
+    viewer.last.say({ type: "broadcaster", present: false });
+    for (let at = 0; at < 8000; at += 250) {
+      await vi.advanceTimersByTimeAsync(250);
+      viewer.last.say({ type: "viewers", count: 1 });
+    }
+    viewer.last.say(watching);
+    expect([viewer.transports.length, viewer.heard.at(-1)]).toEqual([1, "watching"]);
   });
 
   it("is kept, and asked about less and less often, while the directory still names it", async () => {
@@ -390,7 +592,7 @@ describe("a relay that lives but sends no media", () => {
     await viewer.connected();
     await viewer.passes(120, false);
     expect(viewer.transports.length).toBe(1);
-    expect(viewer.asked.length).toBeLessThan(8);
+    expect(viewer.asked.length).toBeLessThan(16);
   });
 
   it("has nothing more when the directory knows of no such stream", async () => {
@@ -467,7 +669,7 @@ describe("a password", () => {
     await viewer.connected();
     viewer.last.close();
     await vi.advanceTimersByTimeAsync(1000);
-    expect(viewer.asked.at(-1)).toEqual({ ticket: "ticket" });
+    expect(viewer.asked.at(-1)).toEqual({ ticket: "ticket", failed: "a" });
   });
 
   it("that nobody types any more keeps nothing waiting", async () => {

@@ -5,9 +5,10 @@ import type { MediaMessage } from "../protocol/media_message";
 import type { RelayAddress, ToViewer, WatchAnswer } from "../protocol/messages";
 import { Admissions, BUSY_MS, type Passwords, type WatchApi } from "./admission";
 import { pauseBefore } from "./backoff";
+import { RelayRound } from "./relay_round";
 import type { FailureCode } from "./state";
+import { type Outcome, Stay } from "./stay";
 import type { OpenTransport } from "./transport/transport";
-import { type Outcome, Visit } from "./visit";
 
 /** A relay that served for this long was healthy: the next attempt comes at once. */
 export const HEALTHY_MS = 3000;
@@ -40,6 +41,10 @@ export class Connection {
   readonly #random: () => number;
   readonly #admissions: Admissions;
   #failures = 0;
+  /** The newest answer of the directory. */
+  #answer: WatchAnswer | null = null;
+  /** The relay whose failure the directory has not been told of. */
+  #failed: string | null = null;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -52,16 +57,20 @@ export class Connection {
   async run(): Promise<void> {
     const { signal, events } = this.#options;
     while (!signal.aborted) {
-      const admission = await this.#admissions.ask();
+      const admission = await this.#admissions.ask(this.#failed);
       if (signal.aborted) return;
       switch (admission.kind) {
         case "in":
+          this.#failed = null;
           events.answered(admission.answer);
+          this.#answer = admission.answer;
           if (admission.answer.assignment.relays.length === 0) await this.#pause(0, false);
           else if (await this.#goThrough(admission.answer)) return;
           break;
         case "again":
           await this.#pause(admission.waitMs, admission.busy);
+          // While the directory is away the relays that it has named are still good, and so is the ticket.
+          if (!admission.busy && !signal.aborted && this.#answer && (await this.#goThrough(this.#answer))) return;
           break;
         case "stale":
           break;
@@ -75,45 +84,44 @@ export class Connection {
     }
   }
 
-  /** Tries the relays of one answer in order. True when the stream is over. */
+  /** Tries the relays of one answer, each once and the first round without a pause. True when the stream is over. */
   async #goThrough(answer: WatchAnswer): Promise<boolean> {
     const { signal, events } = this.#options;
-    let { relays } = answer.assignment;
-    for (let at = 0; at < relays.length; at += 1) {
-      const relay = relays[at] as RelayAddress;
-      const renewed = (newest: WatchAnswer) => {
-        events.answered(newest);
-        relays = newest.assignment.relays;
-        at = Math.max(
-          0,
-          relays.findIndex(({ name }) => name === relay.name),
-        );
-      };
-      const visit = this.#visit(relay, renewed);
-      const outcome = await visit.run();
+    const round = new RelayRound(answer.assignment.relays);
+    let left = round.left;
+    while (left[0]) {
+      const stay = this.#stay(left[0], round);
+      const outcome = await stay.run();
       if (signal.aborted) return true;
       if (outcome.kind === "ended") events.ended();
       if (outcome.kind === "failed") events.failed(outcome.code, outcome.message);
       if (outcome.kind === "ended" || outcome.kind === "failed") return true;
-      const healthy = visit.answeredAt !== null && performance.now() - visit.answeredAt > HEALTHY_MS;
-      if (healthy) this.#failures = 0;
       // A relay that sends everybody away at once must not make its viewers ask in a tight loop.
-      const atOnce = healthy && (outcome.kind === "elsewhere" || (outcome.kind === "ask" && outcome.now));
-      if (atOnce) events.lost(1, false);
-      else await this.#pause(waitAfter(outcome), waitAfter(outcome) > 0);
-      if (outcome.kind === "ask") return false;
-      if (outcome.kind === "elsewhere") {
-        events.answered(outcome.answer);
-        relays = outcome.answer.assignment.relays;
-        at = -1;
+      const healthy = stay.answeredAt !== null && performance.now() - stay.answeredAt > HEALTHY_MS;
+      if (healthy) {
+        this.#failures = 0;
+        round.served(stay.relay.name);
+        this.#failed = null;
       }
+      if (outcome.kind === "next" && !outcome.busy) this.#failed ??= stay.relay.name;
+      left = outcome.kind === "ask" ? [] : round.left;
+      const asksAtOnce = healthy && outcome.kind === "ask" && outcome.now;
+      const goesOnAtOnce = this.#failures === 0 && outcome.kind === "next" && !outcome.busy && left.length > 0;
+      if (asksAtOnce || goesOnAtOnce) events.lost(1, false);
+      else await this.#pause(waitAfter(outcome), waitAfter(outcome) > 0);
+      if (signal.aborted) return true;
     }
     return false;
   }
 
-  #visit(relay: RelayAddress, renewed: (answer: WatchAnswer) => void): Visit {
+  #stay(relay: RelayAddress, round: RelayRound): Stay {
     const { openTransport, events, signal } = this.#options;
-    return new Visit({ relay, admissions: this.#admissions, openTransport, events, signal, renewed });
+    const renewed = (answer: WatchAnswer) => {
+      this.#answer = answer;
+      round.renewed(answer.assignment.relays);
+      events.answered(answer);
+    };
+    return new Stay({ relay, round, admissions: this.#admissions, openTransport, events, signal, renewed });
   }
 
   async #pause(waitMs: number, busy: boolean): Promise<void> {

@@ -44,17 +44,39 @@ describe("a ticket", () => {
 });
 
 describe("silence of a relay that lives", () => {
-  it("is asked about after five seconds, then less and less often", () => {
+  /** The seconds at which it is asked about, looking five times a second. */
+  const asked = (silence: MediaSilence, fromMs: number, untilMs: number): number[] => {
+    const seconds: number[] = [];
+    for (let now = fromMs; now <= untilMs; now += 200) if (silence.due(now)) seconds.push(now / 1000);
+    return seconds;
+  };
+
+  it("is asked about after two seconds, every two seconds for a while, then less and less often", () => {
+    expect(asked(new MediaSilence(0), 0, 120_000)).toEqual([2, 4, 6, 8, 10, 12, 14, 16, 20, 28, 44, 74, 104]);
+  });
+
+  it("is asked about after one second when the broadcaster is away", () => {
     const silence = new MediaSilence(0);
-    const asked: number[] = [];
-    for (let now = 0; now <= 120_000; now += 1000) if (silence.due(now)) asked.push(now / 1000);
-    expect(asked).toEqual([5, 15, 35, 65, 95]);
+    silence.broadcaster(false, 400);
+    expect(asked(silence, 400, 5000)).toEqual([1.4, 3.4]);
+  });
+
+  it("is no reason to ask while the broadcaster is away for a moment", () => {
+    const silence = new MediaSilence(0);
+    silence.broadcaster(false, 400);
+    silence.broadcaster(true, 800);
+    expect(asked(silence, 800, 1800)).toEqual([]);
   });
 
   it("is over with the first media", () => {
     const silence = new MediaSilence(0);
-    expect(silence.due(NO_MEDIA_MS_MAX)).toBe(true);
-    silence.broken(6000);
-    expect([silence.due(10_999), silence.due(11_000)]).toEqual([false, true]);
+    expect(asked(silence, 0, NO_MEDIA_MS_MAX)).toEqual([2]);
+    silence.broken(2200);
+    expect(asked(silence, 2200, 4200)).toEqual([4.2]);
+  });
+
+  it("of a page that slept was its own", () => {
+    const silence = new MediaSilence(0);
+    expect(silence.due(3_600_000)).toBe(false);
   });
 });

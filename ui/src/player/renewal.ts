@@ -1,5 +1,7 @@
 // When a viewer asks the directory again while all is well, and when while no media comes. Pure: times go in, decisions come out.
 
+import { Quiet } from "../protocol/quiet";
+
 /** The share of a ticket's life after which it is renewed, and its spread: the viewers of one moment must not all ask in another. */
 const RENEWED_AFTER = 0.5;
 const SPREAD = 0.05;
@@ -7,7 +9,12 @@ const SPREAD = 0.05;
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 30_000;
 /** A relay that lives but sends nothing for this long may not be where the stream is any more. */
-export const NO_MEDIA_MS_MAX = 5000;
+export const NO_MEDIA_MS_MAX = 2000;
+/** One that says that the broadcaster is away may know it only because the broadcaster has gone elsewhere. */
+export const AWAY_MS_MAX = 1000;
+/** Pause between two questions, and for how long they are that close: longer than a stream waits for its broadcaster. */
+const ASKED_AGAIN_MS = 2000;
+const OFTEN_MS = 14_000;
 
 /** When to renew the ticket. `random` is in [0, 1). */
 export class Renewal {
@@ -32,26 +39,39 @@ export class Renewal {
   }
 }
 
-/** When to ask because no media comes: after five seconds, then less and less often. */
+/** When to ask because no media comes: soon and often for as long as a stream may outlive its broadcaster, then less and less. */
 export class MediaSilence {
-  #since: number;
-  #waitMs = NO_MEDIA_MS_MAX;
+  readonly #quiet: Quiet;
+  #nextMs = NO_MEDIA_MS_MAX;
+  #pauseMs = ASKED_AGAIN_MS;
+  #awaySinceMs: number | null = null;
 
   constructor(nowMs: number) {
-    this.#since = nowMs;
+    this.#quiet = new Quiet(nowMs);
   }
 
-  /** Media came, or the page slept and could not know. */
+  /** Media came. */
   broken(nowMs: number): void {
-    this.#since = nowMs;
-    this.#waitMs = NO_MEDIA_MS_MAX;
+    this.#quiet.broken(nowMs);
+    this.#nextMs = NO_MEDIA_MS_MAX;
+    this.#pauseMs = ASKED_AGAIN_MS;
+    this.#awaySinceMs = null;
   }
 
-  /** Whether to ask now; the next time is further off then. */
+  /** The relay says whether the broadcaster is there. */
+  broadcaster(present: boolean, nowMs: number): void {
+    if (present) this.#awaySinceMs = null;
+    else this.#awaySinceMs ??= this.#quiet.look(nowMs);
+  }
+
+  /** Whether to ask now. Looked at several times a second. */
   due(nowMs: number): boolean {
-    if (nowMs - this.#since < this.#waitMs) return false;
-    this.#since = nowMs;
-    this.#waitMs = Math.min(RETRY_MS_MAX, this.#waitMs * 2);
+    const quietMs = this.#quiet.look(nowMs);
+    const awayAtMs = this.#awaySinceMs === null ? Number.POSITIVE_INFINITY : this.#awaySinceMs + AWAY_MS_MAX;
+    if (quietMs < Math.min(this.#nextMs, awayAtMs)) return false;
+    this.#awaySinceMs = null;
+    this.#nextMs = quietMs + this.#pauseMs;
+    if (quietMs >= OFTEN_MS) this.#pauseMs = Math.min(RETRY_MS_MAX, this.#pauseMs * 2);
     return true;
   }
 }

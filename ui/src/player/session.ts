@@ -2,6 +2,7 @@
 
 import type { WatchAnswer } from "../protocol/messages";
 import type { Passwords, PasswordWanted, WatchApi } from "./admission";
+import { Composure } from "./composure";
 import { Connection } from "./connection";
 import type { Engine } from "./latency";
 import { forgetPassword, recallPassword, rememberPassword } from "./password_memory";
@@ -42,6 +43,7 @@ export class Session {
   stats: PlayerStats = NO_STATS;
   readonly playback: Playback;
   readonly #unsealing: Unsealing;
+  readonly #composure: Composure;
   #givePassword: ((password: string) => void) | null = null;
   #model: PlayerModel = IDLE;
   #state: PlayerState = { kind: "idle" };
@@ -86,6 +88,7 @@ export class Session {
       },
       this.#running.signal,
     );
+    this.#composure = new Composure((loss) => this.#dispatch({ type: "lost", ...loss }), this.#running.signal);
     this.#dispatch({ type: "started" });
     this.#watchFrames();
     const timer = setInterval(() => this.#measure(), STATS_MS);
@@ -145,6 +148,7 @@ export class Session {
           this.#unsealing.announced(answer.stream.sealed);
         },
         watching: ({ tracks, selected }) => {
+          this.#composure.mended();
           this.#dispatch({ type: "watching" });
           this.playback.watching(tracks, selected);
         },
@@ -160,8 +164,10 @@ export class Session {
         },
         broadcaster: (present) => this.#dispatch({ type: "broadcaster", present }),
         lost: (attempt, busy) => {
-          if (attempt === 1) this.#counts.reconnects += 1;
-          this.#dispatch({ type: "lost", attempt, busy });
+          const { link, picture } = this.#model;
+          if (this.#composure.lost({ attempt, busy }, link === "open" && picture === "moving")) {
+            this.#counts.reconnects += 1;
+          }
         },
         ended: () => this.#dispatch({ type: "ended" }),
         failed: (code, message) => this.#dispatch({ type: "failed", code, message }),

@@ -61,7 +61,7 @@ const TO_VIEWER: Record<ToViewer["type"], Record<string, Check>> = {
   skipped: { track: isNumber, chunks: isNumber },
   viewers,
   broadcaster: { present: isBoolean },
-  move: { within_ms: isNumber },
+  move: { within_ms: isNumber, relays: (value) => value === undefined || isList(isRelay)(value) },
   stream_ended: {},
   error,
 };
