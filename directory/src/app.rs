@@ -7,6 +7,7 @@ use aws_lc_rs::rand;
 use protocol::{
     BroadcastKey, RelayName, Secret, StreamId, ViewerId,
     http::{Assignment, BroadcastPolicy, ListEvent, StreamState},
+    limits::TICKET_RELAYS_MAX,
     relay_proof::Membership,
     signing::{Claims, PublicKey, SigningKey},
     ticket::Grant,
@@ -17,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     allowances::Allowances,
+    ended_streams::EndedStreams,
     failure::Failure,
     members::Members,
     metrics::{Metrics, Reason},
@@ -51,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) broadcast: BroadcastPolicy,
     pub(crate) members: Kept<Members>,
     pub(crate) passes: Kept<Passes>,
+    pub(crate) ended_streams: Kept<EndedStreams>,
     pub(crate) dialler: Dialler,
     pub(crate) allowances: Allowances,
     pub(crate) metrics: Metrics,
@@ -114,6 +117,10 @@ impl App {
 
     pub(crate) fn passes(&self) -> &Kept<Passes> {
         &self.0.parts.passes
+    }
+
+    pub(crate) fn ended_streams(&self) -> &Kept<EndedStreams> {
+        &self.0.parts.ended_streams
     }
 
     pub(crate) fn allowances(&self) -> &Allowances {
@@ -211,10 +218,13 @@ impl App {
         self.registry(|registry, now_us| registry.checked(now_us, &due, result));
     }
 
-    /// The way to send a stream: the place's relays and a ticket that names them all.
+    /// The way to send a stream: the place's relays, a ticket that names them all, and what brings the stream back.
     pub(crate) fn publish(&self, stream: StreamId, place: Place) -> Result<Assignment, Failure> {
-        let grant = Grant::publish(stream, place.epoch, names(&place), self.clock().now_s());
-        Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch, record: None })
+        let now_s = self.clock().now_s();
+        let grant = Grant::publish(stream, place.epoch, names(&place), now_s);
+        let record = self.registry(|registry, _| registry.record(stream, now_s));
+        let record = record.map(|record| self.sign(&record)).transpose()?;
+        Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch, record })
     }
 
     /// The way to watch it.
@@ -268,7 +278,8 @@ impl App {
 }
 
 fn names(place: &Place) -> Vec<RelayName> {
-    place.relays.iter().map(|relay| relay.name.clone()).collect()
+    let named = place.relays.iter().map(|relay| &relay.name).chain(&place.away);
+    named.take(TICKET_RELAYS_MAX).cloned().collect()
 }
 
 /// Random bytes of the system, for keys and tokens.
@@ -295,6 +306,7 @@ impl App {
             broadcast: BroadcastPolicy::Open,
             members: Kept::load(folder.path()).unwrap(),
             passes: Kept::load(folder.path()).unwrap(),
+            ended_streams: Kept::load(folder.path()).unwrap(),
             dialler: Dialler::new(service::tls::client_config(None).unwrap(), Vec::new()),
             allowances: Allowances::new(&crate::config::AllowanceFlags::default()),
             metrics: Metrics::default(),

@@ -6,6 +6,7 @@ mod app;
 pub mod command;
 pub mod config;
 mod connections;
+mod ended_streams;
 mod extract;
 mod failure;
 mod members;
@@ -38,6 +39,7 @@ use tracing::info;
 use self::{
     allowances::Allowances,
     app::{App, Parts},
+    ended_streams::EndedStreams,
     members::Members,
     passes::Passes,
     registry::Registry,
@@ -57,6 +59,7 @@ pub struct Directory {
     operator_token: Secret,
     members: Kept<Members>,
     passes: Kept<Passes>,
+    ended_streams: Kept<EndedStreams>,
     dialler: Dialler,
     door: Arc<Door>,
     public: TcpListener,
@@ -73,6 +76,7 @@ impl Directory {
         let signer = ticket_key::load_or_make(&config.data_dir)?;
         let operator_token = operator_token::load_or_make(&config.data_dir)?;
         let (members, passes) = (Kept::load(&config.data_dir)?, Kept::load(&config.data_dir)?);
+        let ended_streams = Kept::load(&config.data_dir)?;
         let door = Arc::new(Door::open(&config.door, &config.data_dir, None)?);
         // After the door, which may have made the very certificate that the relays are known by.
         let tls = service::tls::client_config(config.ca.as_deref().filter(|file| !file.as_os_str().is_empty()))
@@ -81,7 +85,19 @@ impl Directory {
         let public = listener::listen(config.listen, "--listen").await?;
         let internal = listener::listen(config.internal_listen, "--internal-listen").await?;
         let clock = Clock::system();
-        Ok(Self { config, clock, signer, operator_token, members, passes, dialler, door, public, internal })
+        Ok(Self {
+            config,
+            clock,
+            signer,
+            operator_token,
+            members,
+            passes,
+            ended_streams,
+            dialler,
+            door,
+            public,
+            internal,
+        })
     }
 
     /// The same directory with another clock, for tests.
@@ -112,7 +128,19 @@ impl Directory {
     /// When the addresses can't be told.
     pub async fn run(self, life: Lifecycle) -> Result<()> {
         info!(listen = %self.local_addr()?, internal_listen = %self.internal_addr()?, "the directory is up");
-        let Self { config, clock, signer, operator_token, members, passes, dialler, door, public, internal } = self;
+        let Self {
+            config,
+            clock,
+            signer,
+            operator_token,
+            members,
+            passes,
+            ended_streams,
+            dialler,
+            door,
+            public,
+            internal,
+        } = self;
         let metrics = Metrics::default();
         let mut exposed = prometheus_client::registry::Registry::default();
         metrics.register(&mut exposed);
@@ -128,6 +156,7 @@ impl Directory {
             broadcast: config.broadcast_policy(),
             members,
             passes,
+            ended_streams,
             dialler,
             allowances: Allowances::new(&config.allowances),
             metrics,

@@ -55,6 +55,8 @@ pub struct Metrics {
     pub event_readers: Gauge,
     /// Streams made since the start.
     pub streams_created: Counter,
+    /// Streams brought back by their broadcasters since the start.
+    pub streams_restored: Counter,
     /// Relays that lost their names by silence since the start.
     pub relays_lost: Counter,
     /// Requests answered since the start.
@@ -78,6 +80,7 @@ impl Metrics {
         directory.register("viewers", "Viewers over all relays", self.viewers.clone());
         directory.register("event_readers", "Open event streams of the list", self.event_readers.clone());
         directory.register("streams_created", "Streams made", self.streams_created.clone());
+        directory.register("streams_restored", "Streams brought back", self.streams_restored.clone());
         directory.register("relays_lost", "Relays lost by silence", self.relays_lost.clone());
         directory.register("requests", "Requests answered, by route, method and status", self.requests.clone());
         directory.register("refused_registrations", "Relays refused, by reason", self.refused_registrations.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{Secret, SecretHash};
+use protocol::{Secret, SecretHash, limits::RECORD_TIME_MAX};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -47,6 +47,9 @@ struct Pass {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Passes {
     passes: BTreeMap<String, Pass>,
+    /// When passes of these names were revoked last, as long as a record of a stream that was made with one is good for.
+    #[serde(default)]
+    revoked: BTreeMap<String, u64>,
 }
 
 impl State for Passes {
@@ -79,8 +82,21 @@ impl Passes {
     }
 
     /// Forgets a pass.
-    pub(crate) fn revoke(&mut self, name: &str) -> Result<(), PassError> {
-        self.passes.remove(name).map(drop).ok_or_else(|| PassError::Unknown(name.to_owned()))
+    pub(crate) fn revoke(&mut self, name: &str, now_s: u64) -> Result<(), PassError> {
+        self.passes.remove(name).ok_or_else(|| PassError::Unknown(name.to_owned()))?;
+        self.revoked.retain(|_, at_s| now_s < at_s.saturating_add(RECORD_TIME_MAX.as_secs()));
+        if self.revoked.len() >= PASSES_MAX
+            && let Some(oldest) = self.revoked.iter().min_by_key(|(_, at_s)| **at_s).map(|(name, _)| name.clone())
+        {
+            self.revoked.remove(&oldest);
+        }
+        self.revoked.insert(name.to_owned(), now_s);
+        Ok(())
+    }
+
+    /// Whether the pass of this name was revoked that was good at `then_s`.
+    pub(crate) fn was_revoked_since(&self, name: &str, then_s: u64) -> bool {
+        self.revoked.get(name).is_some_and(|at_s| *at_s >= then_s)
     }
 
     /// The name of the pass with this text. Looks at all of them, hash by hash: how long that takes says nothing about a pass.
@@ -107,9 +123,10 @@ mod tests {
         assert_eq!((passes.find(&text), passes.find(&"dsp_".into())), (Some("anna"), None));
         assert_eq!(passes.add("anna", &text_of([8; 24]), 5), Err(PassError::Exists("anna".to_owned())));
         assert_eq!(passes.list().collect::<Vec<_>>(), [("anna", 5)]);
-        passes.revoke("anna").unwrap();
+        passes.revoke("anna", 9).unwrap();
+        assert!(passes.was_revoked_since("anna", 9) && !passes.was_revoked_since("anna", 10));
         assert_eq!(passes.find(&text), None);
-        assert_eq!(passes.revoke("anna"), Err(PassError::Unknown("anna".to_owned())));
+        assert_eq!(passes.revoke("anna", 9), Err(PassError::Unknown("anna".to_owned())));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Passwords of streams: argon2id (RFC 9106), which makes each guess cost time and memory. What is said here is slow on purpose:
 //! [`crate::password_gate`] says when.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use protocol::{
     Secret,
     limits::{PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN},
@@ -78,6 +79,31 @@ impl PasswordHash {
     }
 }
 
+/// Not a hash that this release makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the password's hash is not of a form that this release knows")]
+pub struct InvalidPasswordHash;
+
+/// The string form that other programs know, too (PHC): `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`.
+impl fmt::Display for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (salt, hash) = (STANDARD_NO_PAD.encode(self.salt), STANDARD_NO_PAD.encode(self.hash));
+        write!(f, "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${hash}")
+    }
+}
+
+impl FromStr for PasswordHash {
+    type Err = InvalidPasswordHash;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPasswordHash> {
+        let cost = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$");
+        let (salt, hash) = text.strip_prefix(&cost).and_then(|rest| rest.split_once('$')).ok_or(InvalidPasswordHash)?;
+        let bytes = |text: &str| STANDARD_NO_PAD.decode(text).map_err(|_| InvalidPasswordHash);
+        let salt = bytes(salt)?.try_into().map_err(|_| InvalidPasswordHash)?;
+        Ok(Self { salt, hash: bytes(hash)?.try_into().map_err(|_| InvalidPasswordHash)? })
+    }
+}
+
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordHash(..)")
@@ -105,6 +131,18 @@ mod tests {
         let mut expected = [0; 32];
         argon2.hash_password_into(b"correct horse", b"saltsaltsaltsalt", &mut expected).unwrap();
         assert_eq!(hash.hash, expected);
+    }
+
+    #[test]
+    fn hash_survives_its_text_and_no_other_text_is_one() {
+        let hash = PasswordHash::new(&"correct horse".into(), [1; 16]).unwrap();
+        let text = hash.to_string();
+        assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$AQEBAQEBAQEBAQEBAQEBAQ$"), "{text}");
+        assert_eq!(text.parse::<PasswordHash>().unwrap().matches(&"correct horse".into()), Ok(true));
+        let cheap = text.replace("m=19456", "m=8");
+        for wrong in ["", "$argon2id$", &cheap, &text[..text.len() - 1], &format!("{text}A")] {
+            assert_eq!(wrong.parse::<PasswordHash>().unwrap_err(), InvalidPasswordHash, "{wrong}");
+        }
     }
 
     #[test]

@@ -6,11 +6,13 @@ mod check;
 mod ended;
 mod joining;
 mod lease;
+mod lists;
 mod moving;
 mod note;
 mod operator;
 mod relay;
 mod removed;
+mod restoring;
 mod said;
 mod stream;
 #[cfg(test)]
@@ -25,7 +27,7 @@ use std::{
 use protocol::{
     BroadcastKey, RelayName, StreamId, Title,
     http::{ListEvent, RelayAddress, StreamState, StreamSummary},
-    limits::{STREAM_START_TIME_MAX, TICKET_RELAYS_MAX},
+    limits::{RELAYS_NAMED_MAX, STREAM_START_TIME_MAX},
 };
 use thiserror::Error;
 
@@ -68,8 +70,10 @@ pub enum PlaceError {
 /// Where a stream is sent to or watched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
-    /// Relays in order of preference, at least one.
+    /// Relays in order of preference, 1 to [`RELAYS_NAMED_MAX`].
     pub relays: Vec<RelayAddress>,
+    /// Relays that are not heard of, which may serve the stream nevertheless: tickets are good there too.
+    pub away: Vec<RelayName>,
     /// The stream's epoch.
     pub epoch: u32,
 }
@@ -99,8 +103,8 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub struct Registry {
     streams: HashMap<StreamId, Stream>,
-    /// The listing order: every stream has its own microsecond.
-    by_age: BTreeMap<u64, StreamId>,
+    /// The listing order.
+    by_age: BTreeSet<(u64, StreamId)>,
     relays: BTreeMap<RelayName, Relay>,
     ended: Ended,
     said: Said,
@@ -135,7 +139,7 @@ impl Registry {
         }
         let stream = Stream::new(about, created_at_us, assigned);
         let id = stream.id;
-        self.by_age.insert(created_at_us, id);
+        self.by_age.insert((created_at_us, id));
         self.streams.insert(id, stream);
         Ok((id, place))
     }
@@ -151,12 +155,19 @@ impl Registry {
         key: &BroadcastKey,
         failed: Option<&RelayName>,
     ) -> Result<Place, PlaceError> {
-        let epoch = self.owned(id, key)?.epoch.saturating_add(1);
-        let assigned = assignment::preferred(&self.relays, &self.streams, Some(id), failed, now_us);
+        let stream = self.owned(id, key)?;
+        let epoch = stream.epoch.saturating_add(1);
+        let mut assigned = assignment::preferred(&self.relays, &self.streams, Some(id), failed, now_us);
+        if let Some(next) = failed.and_then(|failed| lists::next_after(stream, failed, &assigned))
+            && self.relays.get(&assigned[next]).is_some_and(|relay| !relay.is_late(now_us))
+        {
+            assigned[..=next].rotate_right(1);
+        }
         let place = self.place(&assigned, epoch)?;
         self.with_stream(id, now_us, |stream| {
             stream.epoch = epoch;
             stream.assigned = assigned;
+            stream.restored = None;
             let patience = match stream.state() {
                 StreamState::Starting => STREAM_START_TIME_MAX,
                 _ => FAILOVER_TIME_MAX,
@@ -172,16 +183,11 @@ impl Registry {
     /// When there is no such stream, or none of its relays is left.
     pub fn watch(&self, id: StreamId) -> Result<(StreamSummary, Place), PlaceError> {
         let stream = self.streams.get(&id).ok_or(PlaceError::NotFound)?;
-        let mut names = stream.assigned.clone();
-        let carries = |name: &RelayName| stream.reports.get(name).is_some_and(|report| report.epoch == stream.epoch);
-        names.sort_by_key(|name| !carries(name));
-        if let Some((live, report)) = stream.live_on() {
-            // While a stream moves, its old relay may be dead already: the new ones stay in reach.
-            names.retain(|name| name != live && report.epoch < stream.epoch);
-            names.insert(0, live.clone());
-            names.truncate(TICKET_RELAYS_MAX);
+        if stream.restored.as_ref().is_some_and(|restored| !restored.seen) {
+            // The relay that carries it is about to say so: no viewer of it must leave it for one that does not.
+            return Err(PlaceError::NoRelay);
         }
-        Ok((stream.summary(), self.place(&names, stream.epoch)?))
+        Ok((stream.summary(), self.place(&lists::of_viewers(stream), stream.epoch)?))
     }
 
     /// Whether the stream has not ended.
@@ -214,6 +220,7 @@ impl Registry {
         self.lose_silent_relays(now_us);
         self.said.forget_old(now_us);
         self.find_homes(now_us);
+        self.fill_lists(now_us);
         let over: Vec<_> =
             self.streams.values().filter(|stream| stream.is_over(now_us)).map(|stream| stream.id).collect();
         for id in over {
@@ -227,7 +234,7 @@ impl Registry {
     /// The public list, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<StreamSummary> {
-        let by_age = self.by_age.values().filter_map(|id| self.streams.get(id));
+        let by_age = self.by_age.iter().filter_map(|(_, id)| self.streams.get(id));
         by_age.filter(|stream| stream.is_listed()).map(Stream::summary).collect()
     }
 
@@ -266,10 +273,10 @@ impl Registry {
         counts
     }
 
-    /// Whether another stream has this microsecond, or this id.
+    /// Whether another stream has this id.
     fn is_used(&self, title: &Title, created_at_us: u64) -> bool {
         let id = StreamId::of(title, created_at_us);
-        self.by_age.contains_key(&created_at_us) || self.streams.contains_key(&id) || self.ended.contains(&id)
+        self.streams.contains_key(&id) || self.ended.contains(&id)
     }
 
     fn owned(&self, id: StreamId, key: &BroadcastKey) -> Result<&Stream, PlaceError> {
@@ -280,8 +287,9 @@ impl Registry {
     /// The addresses of those of `names` that still are relays, and good ones.
     fn place(&self, names: &[RelayName], epoch: u32) -> Result<Place, PlaceError> {
         let relays = names.iter().filter_map(|name| self.relays.get(name)).filter(|relay| relay.check.is_good());
-        let relays: Vec<_> = relays.map(|relay| relay.joining.address.clone()).collect();
-        if relays.is_empty() { Err(PlaceError::NoRelay) } else { Ok(Place { relays, epoch }) }
+        let relays: Vec<_> = relays.map(|relay| relay.joining.address.clone()).take(RELAYS_NAMED_MAX).collect();
+        let away = names.iter().filter(|name| !self.relays.contains_key(*name)).cloned().collect();
+        if relays.is_empty() { Err(PlaceError::NoRelay) } else { Ok(Place { relays, away, epoch }) }
     }
 
     /// Lets `change` work on a stream, if there is one, and notes what the lists are to be told.
@@ -298,7 +306,7 @@ impl Registry {
 
     fn remove(&mut self, id: StreamId, reason: EndReason) {
         let Some(stream) = self.streams.remove(&id) else { return };
-        self.by_age.remove(&stream.created_at_us);
+        self.by_age.remove(&(stream.created_at_us, id));
         for relay in stream.reports.keys() {
             if let Some(relay) = self.relays.get_mut(relay) {
                 relay.carried.remove(&id);

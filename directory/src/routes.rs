@@ -9,6 +9,7 @@ pub(crate) mod operator;
 mod orders;
 mod pages;
 mod relays;
+mod restore;
 mod streams;
 mod time;
 mod watch;
@@ -83,6 +84,7 @@ fn documented() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(streams::create, streams::list))
         .routes(routes!(streams::end))
         .routes(routes!(streams::reassign))
+        .routes(routes!(restore::restore))
         .routes(routes!(watch::watch))
         .routes(routes!(watch::remove_viewer))
         .routes(routes!(orders::orders))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use protocol::{RelayName, StreamId, limits::TICKET_RELAYS_MAX};
+use protocol::{RelayName, StreamId, limits::RELAYS_NAMED_MAX};
 
 use super::{
     relay::{Relay, RelayHealth},
@@ -72,5 +72,5 @@ pub(super) fn preferred(
     });
     let mut candidates: Vec<_> = candidates.collect();
     candidates.sort_unstable();
-    candidates.into_iter().take(TICKET_RELAYS_MAX).map(|(.., name)| name.clone()).collect()
+    candidates.into_iter().take(RELAYS_NAMED_MAX).map(|(.., name)| name.clone()).collect()
 }

@@ -18,6 +18,9 @@ use super::{
 /// Most relays that hold a name at a time: an answer about assignment looks at all of them.
 pub(super) const RELAYS_MAX: usize = 1024;
 
+/// Most streams of one relay that are remembered though the directory does not know them: their broadcasters may bring them back.
+const STRANGE_MAX: usize = 4096;
+
 /// What a relay reads that signs two requests with the same time.
 const REPLAYED: &str = "the relay's signature was used before: each must be of a later time than the one before it";
 
@@ -96,12 +99,14 @@ impl Registry {
         if !self.said.is_news(now_us, *key, said_at_ms) {
             return Err(HeartbeatError::Replayed);
         }
-        let reports = newest_of_each(heartbeat.streams);
+        let reports = newest_of_each(now_us, heartbeat.streams);
         relay.heard(now_us);
         relay.viewers = heartbeat.viewers;
         relay.streams = u32::try_from(reports.len()).unwrap_or(u32::MAX);
         let known: HashSet<_> = reports.keys().filter(|id| self.streams.contains_key(*id)).copied().collect();
         let before = std::mem::replace(&mut relay.carried, known);
+        let strange = reports.iter().filter(|(id, _)| !self.streams.contains_key(*id)).take(STRANGE_MAX);
+        relay.strange = strange.map(|(id, report)| (*id, *report)).collect();
 
         for id in before.iter().filter(|id| !reports.contains_key(*id)) {
             self.with_stream(*id, now_us, |stream| {
@@ -117,12 +122,7 @@ impl Registry {
                 end.push(id);
             }
             self.with_stream(id, now_us, |stream| {
-                // Nobody but the registry hands out epochs: a higher one is not this stream's.
-                if report.epoch <= stream.epoch {
-                    stream.reports.insert(name.clone(), report);
-                } else {
-                    stream.reports.remove(name);
-                }
+                stream.report(name, report);
                 stream.settle(now_us, INTERRUPTED_TIME_MAX);
                 // The old place is ended when the new one plays, not before: until then its viewers have nowhere to go.
                 if stream.live_on().is_some_and(|(_, live)| live.epoch > report.epoch) {
@@ -157,10 +157,10 @@ impl Registry {
 }
 
 /// One report of each stream, also when a heartbeat tells of one twice: that of the newest publisher.
-fn newest_of_each(carried: Vec<CarriedStream>) -> HashMap<StreamId, Report> {
+fn newest_of_each(now_us: u64, carried: Vec<CarriedStream>) -> HashMap<StreamId, Report> {
     let mut reports = HashMap::with_capacity(carried.len());
-    for CarriedStream { stream, epoch, live, viewers, .. } in carried {
-        let report = Report { epoch, live, viewers };
+    for CarriedStream { stream, epoch, live, viewers, depth } in carried {
+        let report = Report { epoch, live, viewers, depth, since_us: now_us };
         reports.entry(stream).and_modify(|known: &mut Report| *known = report.max(*known)).or_insert(report);
     }
     reports

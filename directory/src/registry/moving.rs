@@ -9,6 +9,8 @@ use super::{EndReason, Note, Place, PlaceError, Registry, assignment, stream::FA
 pub struct Orders {
     /// The epoch of the last move that the directory wanted; 1 when it never wanted one.
     pub moved_in_epoch: u32,
+    /// Another number whenever the list of relays is another within an epoch.
+    pub list: u32,
     /// Where the stream belongs now; none while no relay has room.
     pub place: Option<Place>,
 }
@@ -30,7 +32,8 @@ impl Registry {
     /// When there is no such stream, or the key is another stream's.
     pub fn orders(&self, id: StreamId, key: &BroadcastKey) -> Result<Orders, PlaceError> {
         let stream = self.owned(id, key)?;
-        Ok(Orders { moved_in_epoch: stream.moved_in_epoch, place: self.place(&stream.assigned, stream.epoch).ok() })
+        let place = self.place(&stream.assigned, stream.epoch).ok();
+        Ok(Orders { moved_in_epoch: stream.moved_in_epoch, list: stream.list, place })
     }
 
     /// Why a stream ended, while it is remembered.
@@ -75,6 +78,7 @@ impl Registry {
                 stream.epoch = epoch;
                 stream.moved_in_epoch = epoch;
                 stream.assigned = assigned;
+                stream.restored = None;
                 stream.extend(now_us, FAILOVER_TIME_MAX);
             });
         }

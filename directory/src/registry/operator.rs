@@ -74,7 +74,7 @@ impl Registry {
     /// Every stream that has not ended, oldest first.
     #[must_use]
     pub fn stream_statuses(&self) -> Vec<StreamStatus> {
-        let by_age = self.by_age.values().filter_map(|id| self.streams.get(id));
+        let by_age = self.by_age.iter().filter_map(|(_, id)| self.streams.get(id));
         let status = |stream: &super::Stream| StreamStatus {
             id: stream.id,
             title: stream.about.title.clone(),

@@ -1,6 +1,6 @@
 //! One relay as the registry knows it: what it said of itself, when it was last heard of, and what it carries.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use protocol::{
     StreamId,
@@ -9,7 +9,7 @@ use protocol::{
     signing::PublicKey,
 };
 
-use super::{check::Check, micros};
+use super::{check::Check, micros, stream::Report};
 
 /// A relay that missed this many heartbeats in a row keeps its name, but gets new streams only when no other relay can take them.
 const HEARTBEATS_MISSED_MAX: u32 = 2;
@@ -51,6 +51,8 @@ pub(super) struct Relay {
     pub(super) check: Check,
     /// The streams of its last heartbeat that the registry knows.
     pub(super) carried: HashSet<StreamId>,
+    /// What its last heartbeat told of streams that the registry does not know.
+    pub(super) strange: HashMap<StreamId, Report>,
     /// How many streams its last heartbeat told of, also those that the registry doesn't know.
     pub(super) streams: u32,
     /// Viewers over all streams, as last told.
@@ -64,6 +66,7 @@ impl Relay {
             heard_at_us: now_us,
             check: Check::new(now_us),
             carried: HashSet::new(),
+            strange: HashMap::new(),
             streams: 0,
             viewers: 0,
         }

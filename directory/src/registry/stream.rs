@@ -1,11 +1,14 @@
 //! One stream as the registry knows it: its phase, where it is reported, and what the open lists were told of it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use protocol::{
     BroadcastKeyHash, RelayName, StreamId, Title,
     http::{ListEvent, StreamState, StreamSummary, Visibility},
-    limits::{BROADCASTER_AWAY_TIME_MAX, HEARTBEAT_INTERVAL, STREAM_START_TIME_MAX},
+    limits::{
+        BROADCASTER_AWAY_TIME_MAX, HEARTBEAT_INTERVAL, RELAY_SILENCE_TIME_MAX, STREAM_START_TIME_MAX, TICKET_RELAYS_MAX,
+    },
+    stream_record::StreamRecord,
 };
 
 use super::{micros, removed::Removed};
@@ -30,6 +33,29 @@ pub(super) struct Report {
     pub(super) epoch: u32,
     pub(super) live: bool,
     pub(super) viewers: u32,
+    pub(super) depth: u8,
+    /// Since when the relay tells of media in this epoch.
+    pub(super) since_us: u64,
+}
+
+impl Report {
+    /// The same, when it takes the place of `before`.
+    pub(super) fn after(self, before: Option<&Self>) -> Self {
+        let goes_on = before.filter(|before| (before.epoch, before.live) == (self.epoch, self.live));
+        Self { since_us: goes_on.map_or(self.since_us, |before| before.since_us), ..self }
+    }
+}
+
+/// How much later than its record a restored stream's epoch may be.
+const EPOCHS_AHEAD_MAX: u32 = 1000;
+
+/// A stream that was brought back, until it is assigned again.
+#[derive(Debug)]
+pub(super) struct Restored {
+    /// The relays of its record.
+    pub(super) relays: Vec<RelayName>,
+    /// Whether one of them has told of it.
+    pub(super) seen: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,11 +100,17 @@ pub(super) struct Stream {
     pub(super) epoch: u32,
     /// The epoch of the last move that the directory wanted; 1 when it never wanted one.
     pub(super) moved_in_epoch: u32,
-    /// The relays of the newest assignment, in order of preference.
+    /// The relays of the newest assignment, in order of preference; also those that are not heard of just now.
     pub(super) assigned: Vec<RelayName>,
+    /// Counts the changes of that list within an epoch.
+    pub(super) list: u32,
+    /// When the list was changed last.
+    pub(super) list_at_us: u64,
     /// Who carries it.
     pub(super) reports: BTreeMap<RelayName, Report>,
     pub(super) removed: Removed,
+    /// What is particular while it was brought back a moment ago.
+    pub(super) restored: Option<Restored>,
     phase: Phase,
     told: Option<Told>,
 }
@@ -92,10 +124,46 @@ impl Stream {
             epoch: 1,
             moved_in_epoch: 1,
             assigned,
+            list: 0,
+            list_at_us: created_at_us,
             reports: BTreeMap::new(),
             removed: Removed::default(),
+            restored: None,
             phase: Phase::Starting { until_us: created_at_us.saturating_add(micros(STREAM_START_TIME_MAX)) },
             told: None,
+        }
+    }
+
+    /// One that is brought back by its broadcaster, as it was when the directory spoke of it last.
+    pub(super) fn restored(about: NewStream, record: &StreamRecord, now_us: u64) -> Self {
+        let mut assigned = record.relays.clone();
+        assigned.truncate(TICKET_RELAYS_MAX);
+        Self {
+            epoch: record.epoch,
+            // Until then those relays have the time to come back: what carries the stream is not to be left.
+            list_at_us: now_us.saturating_add(micros(RELAY_SILENCE_TIME_MAX)),
+            restored: Some(Restored { relays: assigned.clone(), seen: false }),
+            phase: Phase::Interrupted { until_us: now_us.saturating_add(micros(FAILOVER_TIME_MAX)) },
+            ..Self::new(about, record.created_at_us, assigned)
+        }
+    }
+
+    /// Takes what a relay says of it.
+    pub(super) fn report(&mut self, relay: &RelayName, report: Report) {
+        if let Some(restored) = &mut self.restored
+            && restored.relays.contains(relay)
+        {
+            restored.seen = true;
+            // Its relays may know of a later assignment than the record does; as late as a number that nobody gave out is none.
+            let ahead = report.epoch.saturating_sub(self.epoch);
+            self.epoch += if ahead <= EPOCHS_AHEAD_MAX { ahead } else { 0 };
+        }
+        // Nobody but the registry hands out epochs: a higher one is not this stream's.
+        if report.epoch <= self.epoch {
+            let report = report.after(self.reports.get(relay));
+            self.reports.insert(relay.clone(), report);
+        } else {
+            self.reports.remove(relay);
         }
     }
 
@@ -127,10 +195,12 @@ impl Stream {
         self.about.visibility == Visibility::Public && !matches!(self.phase, Phase::Starting { .. })
     }
 
-    /// Where media arrives: the live report of the highest epoch.
+    /// Where media arrives: the live report of the highest epoch. A broadcaster goes on to another relay of its list with the epoch
+    /// that it has: where it arrived last is where it is.
     pub(super) fn live_on(&self) -> Option<(&RelayName, Report)> {
         let live = self.reports.iter().filter(|(_, report)| report.live);
-        live.max_by_key(|(_, report)| report.epoch).map(|(relay, report)| (relay, *report))
+        let newest = live.max_by_key(|(_, report)| (report.epoch, Reverse(report.depth), report.since_us));
+        newest.map(|(relay, report)| (relay, *report))
     }
 
     /// Whether a relay carries the newest publisher's stream.

@@ -3,7 +3,9 @@
 mod driver;
 mod lists;
 mod moving;
+mod naming;
 mod placing;
 mod properties;
 mod relays;
+mod restoring;
 mod streams;

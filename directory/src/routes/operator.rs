@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::{
     allowances::Asked,
     app::{self, App},
+    ended_streams::EndedStreams,
     extract::{self, Bearer, Body, Id, Name},
     failure::Failure,
     members::RevokeError,
@@ -25,6 +26,7 @@ use crate::{
     },
     passes::{self, PassError},
     registry::{RelayHealth, RelayStatus, StreamStatus},
+    state_file::NotWritten,
 };
 
 /// Most relays that one token may let in.
@@ -154,7 +156,8 @@ async fn list_passes(State(app): State<App>) -> Json<PassEntries> {
 }
 
 async fn revoke_pass(State(app): State<App>, Path(name): Path<String>) -> Result<Json<RevokedPass>, Failure> {
-    app.passes().change(|passes| passes.revoke(&name)).await?;
+    let now_s = app.clock().now_s();
+    app.passes().change(|passes| passes.revoke(&name, now_s)).await?;
     let streams_ended = app.registry(|registry, _| registry.end_of_pass(&name));
     warn!(pass = name, streams_ended, "an operator revoked a pass");
     Ok(Json(RevokedPass { streams_ended }))
@@ -171,6 +174,13 @@ async fn streams(State(app): State<App>) -> Json<StreamEntries> {
 
 async fn end_stream(State(app): State<App>, Id(id): Id) -> Result<StatusCode, Failure> {
     app.registry(|registry, _| registry.end_by_operator(id))?;
+    // Its broadcaster could bring it back to a directory that was restarted.
+    let now_s = app.clock().now_s();
+    let remember = |ended: &mut EndedStreams| {
+        ended.insert(id, now_s);
+        Ok::<_, NotWritten>(())
+    };
+    app.ended_streams().change(remember).await.map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
     warn!(stream.id = %id, "an operator ended a stream");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -50,6 +50,7 @@ struct Listener {
 /// What it was told last.
 struct Told {
     epoch: u32,
+    list: u32,
     at_s: u64,
 }
 
@@ -128,12 +129,13 @@ impl Listener {
         };
         let now_s = self.app.clock().now_s();
         let due = self.told.as_ref().is_none_or(|told| {
-            orders.moved_in_epoch > told.epoch || now_s >= told.at_s.saturating_add(TICKET_RENEWED_AFTER.as_secs())
+            let news = orders.moved_in_epoch > told.epoch || orders.list != told.list;
+            news || now_s >= told.at_s.saturating_add(TICKET_RENEWED_AFTER.as_secs())
         });
         // Without a relay that has room there is nothing to tell; there will be.
         let place = orders.place.filter(|_| due)?;
         let assignment = self.app.publish(self.stream, place).ok()?;
-        self.told = Some(Told { epoch: assignment.epoch, at_s: now_s });
+        self.told = Some(Told { epoch: assignment.epoch, list: orders.list, at_s: now_s });
         Some(Order::Assignment { assignment })
     }
 

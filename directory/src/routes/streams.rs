@@ -95,14 +95,16 @@ struct Pass {
 }
 
 async fn pass(app: &App, bearer: Result<Bearer, Failure>) -> Result<Pass, Failure> {
-    let Bearer(text) = bearer.map_err(|_| {
-        Failure::new(ErrorCode::PassRequired, "going live here needs a pass; ask the directory's operator for one")
-    })?;
+    let Bearer(text) = bearer.map_err(|_| pass_required())?;
     let name = app.passes().get().await.find(&text).map(str::to_owned);
     Ok(Pass { name: name.ok_or_else(pass_invalid)?, text })
 }
 
-fn pass_invalid() -> Failure {
+pub(super) fn pass_required() -> Failure {
+    Failure::new(ErrorCode::PassRequired, "going live here needs a pass; ask the directory's operator for one")
+}
+
+pub(super) fn pass_invalid() -> Failure {
     Failure::new(ErrorCode::PassInvalid, "this pass is not one of this directory, or was revoked")
 }
 

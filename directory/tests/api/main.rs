@@ -13,5 +13,6 @@ mod pages;
 mod refusals;
 mod relay;
 mod relays;
+mod restoring;
 mod streams;
 mod watching;

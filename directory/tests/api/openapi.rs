@@ -25,6 +25,7 @@ async fn document_names_every_call_with_its_schemas() {
         "get /api/time",
         "post /api/relays/{name}/heartbeat",
         "post /api/streams",
+        "post /api/streams/restore",
         "post /api/streams/{id}/assignment",
         "post /api/streams/{id}/watch",
         "post /register_server",

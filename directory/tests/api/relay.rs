@@ -216,6 +216,22 @@ impl<'a> Relay<'a> {
         relay
     }
 
+    /// What is left of it when its directory is gone.
+    pub(crate) fn leave(self) -> (Arc<Signer>, Answerer) {
+        (self.signer, self.answerer)
+    }
+
+    /// The same relay at another directory, where it has registered.
+    pub(crate) fn again(
+        server: &'a Server,
+        name: &str,
+        signer: Arc<Signer>,
+        answerer: Answerer,
+        registered: RegisteredServer,
+    ) -> Self {
+        Relay { server, name: name.parse().unwrap(), signer, answerer, registered }
+    }
+
     /// Registers once more.
     pub(crate) async fn register(&self) -> Response {
         self.signer.register_at(self.server, self.name.as_str(), &self.answerer.url, JOIN_SECRET).await

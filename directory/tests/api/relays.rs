@@ -20,7 +20,10 @@ async fn relay_joins_and_gets_what_it_needs() {
     let relay = server.relay("relay-1").await;
     assert_eq!(relay.registered.heartbeat_interval_ms, 1000);
     let answer = relay.send(&json!({ "viewers": 0, "streams": [] })).await;
-    assert_eq!(answer.json::<serde_json::Value>().await.unwrap(), json!({ "end": [], "removed": [], "problem": null }));
+    assert_eq!(
+        answer.json::<serde_json::Value>().await.unwrap(),
+        json!({ "end": [], "removed": [], "problem": null, "drain": false })
+    );
 }
 
 #[tokio::test]
