@@ -7,6 +7,7 @@ import type { CreatedStream } from "../protocol/generated/CreatedStream";
 import type { CreateStream } from "../protocol/generated/CreateStream";
 import type { DirectoryInfo } from "../protocol/generated/DirectoryInfo";
 import type { Order } from "../protocol/generated/Order";
+import type { RestoreStream } from "../protocol/generated/RestoreStream";
 import type { ServerTime } from "../protocol/generated/ServerTime";
 import type { StreamList } from "../protocol/generated/StreamList";
 import type { WatchAnswer } from "../protocol/generated/WatchAnswer";
@@ -59,6 +60,12 @@ export class Directory {
   assignment(id: string, key: string, failed: string | null): Promise<Assignment> {
     const body: AssignmentRequest = { failed };
     return this.#call<Assignment>("POST", `${streamPath(id)}/assignment`, { body, key });
+  }
+
+  /** Brings a stream back that the directory has forgotten, with the newest record of it. */
+  restore(key: string, record: string): Promise<Assignment> {
+    const body: RestoreStream = { record };
+    return this.#call<Assignment>("POST", "/api/streams/restore", { body, key });
   }
 
   /** Asks in as a viewer, with the stream's password where it has one; or renews a ticket. */

@@ -147,6 +147,7 @@ export class BrowserBroadcast implements Broadcast {
     this.#uplink = new Uplink({
       assignment: created.assignment,
       reassign: (failed) => directory.assignment(created.id, created.broadcast_key, failed),
+      restore: (record) => directory.restore(created.broadcast_key, record),
       openSocket: (url) => new WebSocket(url),
       tracks: () => this.#tracks(),
       now: () => performance.now(),
@@ -157,6 +158,7 @@ export class BrowserBroadcast implements Broadcast {
     void followOrders({
       listen: (onOrder) => directory.orders(created.id, created.broadcast_key, onOrder, signal),
       onOrder: (order) => this.#obey(order),
+      restore: async () => await this.#uplink?.restore(),
       signal,
     });
     if (this.#sound) {

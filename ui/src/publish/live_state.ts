@@ -4,8 +4,8 @@ import type { BroadcastState } from "../host/broadcast";
 
 /** Chunks must arrive at the relay within this time for a stream to be called live. */
 export const LIVE_WITHIN_MS = 2000;
-/** A connected relay that reports nothing for this long is taken for dead: three lost signs of life. */
-export const SILENT_MS_MAX = 8000;
+/** A connection that is back within this time is not spoken of. */
+export const CALM_MS = 500;
 
 export class LiveWatch {
   #state: BroadcastState = "starting";
@@ -13,7 +13,7 @@ export class LiveWatch {
   #wasLive = false;
   #chunks = 0;
   #grewAtMs = 0;
-  #heardAtMs = 0;
+  #lostAtMs = 0;
 
   get state(): BroadcastState {
     return this.#state;
@@ -29,11 +29,9 @@ export class LiveWatch {
     this.#connected = true;
     this.#chunks = 0;
     this.#grewAtMs = nowMs;
-    this.#heardAtMs = nowMs;
   }
 
   received(chunks: number, nowMs: number): void {
-    this.#heardAtMs = nowMs;
     if (chunks <= this.#chunks || this.#state === "ended") return;
     this.#chunks = chunks;
     this.#grewAtMs = nowMs;
@@ -41,15 +39,10 @@ export class LiveWatch {
     this.#state = "live";
   }
 
-  /** Any other message of the relay. */
-  heard(nowMs: number): void {
-    this.#heardAtMs = nowMs;
-  }
-
-  disconnected(): void {
+  disconnected(nowMs: number): void {
+    if (this.#connected) this.#lostAtMs = nowMs;
     this.#connected = false;
-    if (this.#state === "ended") return;
-    this.#state = this.#wasLive ? "reconnecting" : "connecting";
+    if (this.#state !== "ended" && !this.#wasLive) this.#state = "connecting";
   }
 
   /** Over for good. */
@@ -57,10 +50,10 @@ export class LiveWatch {
     this.#state = "ended";
   }
 
-  /** Time passes. Answers whether the relay has been silent for so long that the connection should be given up. */
-  tick(nowMs: number): boolean {
-    if (!this.#connected || this.#state === "ended") return false;
-    if (nowMs - this.#grewAtMs > LIVE_WITHIN_MS) this.#state = "stalled";
-    return nowMs - this.#heardAtMs > SILENT_MS_MAX;
+  /** Time passes. */
+  tick(nowMs: number): void {
+    if (this.#state === "ended" || (!this.#connected && !this.#wasLive)) return;
+    if (!this.#connected && nowMs - this.#lostAtMs >= CALM_MS) this.#state = "reconnecting";
+    if (this.#connected && nowMs - this.#grewAtMs > LIVE_WITHIN_MS) this.#state = "stalled";
   }
 }

@@ -5,7 +5,14 @@ import { followOrders } from "./orders";
 
 const END: Order = { type: "end", message: "over" };
 
-beforeEach(() => void vi.useFakeTimers());
+let restores: number;
+let canRestore: boolean;
+
+beforeEach(() => {
+  restores = 0;
+  canRestore = false;
+  vi.useFakeTimers();
+});
 afterEach(() => void vi.useRealTimers());
 
 function follow(listen: (onOrder: (order: Order) => void, attempt: number) => Promise<void>) {
@@ -18,6 +25,10 @@ function follow(listen: (onOrder: (order: Order) => void, attempt: number) => Pr
       return listen(onOrder, startedAt.length);
     },
     onOrder: (order) => orders.push(order),
+    restore: async () => {
+      restores += 1;
+      if (!canRestore) throw new ApiFailure("stream_not_found", "no");
+    },
     signal: life.signal,
     random: () => 0.5,
   });
@@ -30,8 +41,8 @@ it("comes back less and less often while the directory is away, and at once when
     if (attempt === 8) onOrder(END);
     throw new ApiFailure("unreachable", "away");
   });
-  await vi.advanceTimersByTimeAsync(25_000);
-  expect(waits()).toEqual([250, 500, 1000, 2000, 4000, 5000, 5000, 250, 500, 1000, 2000]);
+  await vi.advanceTimersByTimeAsync(6600);
+  expect(waits()).toEqual([250, 500, 1000, 1000, 1000, 1000, 1000, 250, 500]);
   expect(orders).toEqual([END]);
   life.abort();
 });
@@ -49,6 +60,27 @@ it.each(["unauthorized", "stream_not_found"] as const)("ends when the directory 
   });
   await done;
   expect(startedAt.length).toBe(1);
+});
+
+it("brings the stream back to a directory that has forgotten it, and listens on at once", async () => {
+  canRestore = true;
+  const { life, startedAt, orders } = follow(async (onOrder, attempt) => {
+    if (attempt === 1) throw new ApiFailure("stream_not_found", "who?");
+    onOrder(END);
+  });
+  await vi.advanceTimersByTimeAsync(0);
+  expect([restores, startedAt.length, orders.length]).toEqual([1, 2, 1]);
+  life.abort();
+});
+
+it("does not spin where a stream that was brought back stays unknown", async () => {
+  canRestore = true;
+  const { life, startedAt } = follow(async () => {
+    throw new ApiFailure("stream_not_found", "who?");
+  });
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(startedAt.length).toBeLessThan(10);
+  life.abort();
 });
 
 it("ends with the broadcast", async () => {

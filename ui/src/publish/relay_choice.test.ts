@@ -25,18 +25,55 @@ describe("relay choice", () => {
     choice.closed({ worked: false });
     expect(asked(choice)).toBe("b");
     choice.closed({ worked: false });
-    expect(asked(choice)).toBe("ask after b");
+    expect([asked(choice), choice.waitMs(0.5)]).toEqual(["ask after a", 0]);
     choice.assigned(assignment("c"));
     expect(asked(choice)).toBe("c");
   });
 
-  it("tries the same relay again after a connection that worked", () => {
-    const choice = new RelayChoice(assignment("a", "b"));
+  it("goes once through the others at once when the one that worked fails, and tells the directory which it was", () => {
+    const choice = new RelayChoice(assignment("a", "b", "c"));
+    choice.closed({ worked: false });
     choice.worked();
     choice.closed({ worked: true });
-    expect(asked(choice)).toBe("a");
+    expect([asked(choice), choice.waitMs(0.5)]).toEqual(["c", 0]);
     choice.closed({ worked: false });
+    expect([asked(choice), choice.waitMs(0.5)]).toEqual(["a", 0]);
+    choice.closed({ worked: false });
+    expect([asked(choice), choice.waitMs(0.5)]).toEqual(["ask after b", 0]);
+  });
+
+  it("tries the same relay once more where there is no other", () => {
+    const choice = new RelayChoice(assignment("a"));
+    choice.worked();
+    choice.closed({ worked: true });
+    expect([asked(choice), choice.waitMs(0.5)]).toEqual(["a", 0]);
+    choice.closed({ worked: false });
+    expect(asked(choice)).toBe("ask after a");
+  });
+
+  it("waits before relays that the directory has named again, until media arrives", () => {
+    const choice = new RelayChoice(assignment("a"));
+    choice.closed({ worked: false });
+    choice.assigned(assignment("a", "b"));
+    choice.closed({ worked: false });
+    expect([asked(choice), choice.waitMs(0.5)]).toEqual(["b", 250]);
+    choice.worked();
+    expect(choice.waitMs(0.5)).toBe(0);
+  });
+
+  it("knows which others may take the stream while a relay is silent, and where it has gone", () => {
+    const choice = new RelayChoice(assignment("a", "b", "c"));
+    choice.isAt("b");
+    expect(choice.others.map(({ name }) => name)).toEqual(["c", "a"]);
     expect(asked(choice)).toBe("b");
+  });
+
+  it("keeps the newest record", () => {
+    const choice = new RelayChoice({ ...assignment("a"), record: "first" });
+    choice.ordered(assignment("a"));
+    expect(choice.record).toBe("first");
+    choice.ordered({ ...assignment("a"), record: "second" });
+    expect(choice.record).toBe("second");
   });
 
   it("waits longer with each failure, within bounds, and spread", () => {

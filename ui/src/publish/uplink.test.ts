@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Assignment } from "../protocol/generated/Assignment";
 import type { ToBroadcaster } from "../protocol/generated/ToBroadcaster";
-import { Uplink } from "./uplink";
+import { MOVE_OVERLAP_MS_MAX, Uplink } from "./uplink";
 
 const OPEN = 1;
 
@@ -63,6 +63,7 @@ let sockets: Socket[];
 let keyFramesWanted: number;
 let ends: string[];
 let asked: (string | null)[];
+let restored: string[];
 
 function uplink(): Uplink {
   const made = new Uplink({
@@ -70,6 +71,10 @@ function uplink(): Uplink {
     reassign: async (failed) => {
       asked.push(failed);
       return assignment("c");
+    },
+    restore: async (record) => {
+      restored.push(record);
+      return assignment("r");
     },
     openSocket: (url) => {
       const socket = new Socket(url);
@@ -88,12 +93,30 @@ function uplink(): Uplink {
   return made;
 }
 const newest = () => sockets.at(-1) as Socket;
+/** Time passes, and the page looks at its connections. */
+const ticks = async (up: Uplink, ms: number) => {
+  for (let at = 0; at < ms; at += 100) {
+    await pass(100);
+    up.tick();
+  }
+};
+/** A relay that has taken everything so far, and shown its pace. */
+const live = async (up: Uplink) => {
+  await pass(0);
+  newest().takeOver();
+  up.sendChunk(KEY, bytes(1));
+  for (let chunks = 1; chunks <= 8; chunks += 1) {
+    await pass(250);
+    newest().say({ type: "received", chunks, bytes: chunks });
+  }
+};
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 beforeEach(() => {
   sockets = [];
   ends = [];
   asked = [];
+  restored = [];
   keyFramesWanted = 0;
   vi.useFakeTimers();
   vi.stubGlobal("WebSocket", { OPEN });
@@ -133,15 +156,15 @@ describe("uplink", () => {
     expect(newest().media).toEqual([INIT, 1, INIT + 1, 2]);
   });
 
-  it("comes back to the same relay with a key frame when the connection breaks", async () => {
+  it("goes to the next relay at once, with a key frame, when the connection breaks", async () => {
     const up = uplink();
     await pass(0);
     newest().takeOver();
     up.sendChunk(KEY, bytes(1));
     newest().say({ type: "received", chunks: 1, bytes: 1 });
     newest().close();
-    await pass(400);
-    expect(sockets.map((socket) => socket.url)).toEqual(["a", "a"]);
+    await pass(0);
+    expect([sockets.map((socket) => socket.url), asked]).toEqual([["a", "b"], []]);
     newest().takeOver();
     expect(keyFramesWanted).toBe(2);
     up.sendChunk(DELTA, bytes(2));
@@ -165,15 +188,20 @@ describe("uplink", () => {
     await pass(400);
     newest().close();
     await pass(1500);
-    expect([asked, sockets.map((socket) => socket.url)]).toEqual([["b"], ["a", "b", "c"]]);
+    expect([asked, sockets.map((socket) => socket.url)]).toEqual([["a"], ["a", "b", "c"]]);
   });
 
   it("gives up on a relay that accepts but never answers", async () => {
-    uplink();
+    const up = uplink();
     await pass(0);
     newest().open();
-    await pass(7000);
-    expect(sockets.map((socket) => socket.url)).toEqual(["a", "b"]);
+    await ticks(up, 2000);
+    expect(sockets.map((socket) => [socket.url, socket.readyState])).toEqual([
+      ["a", OPEN],
+      ["b", 0],
+    ]);
+    await ticks(up, 4200);
+    expect(sockets[0]?.readyState).toBe(3);
   });
 
   it("follows a relay that is about to leave", async () => {
@@ -211,18 +239,85 @@ describe("uplink", () => {
     expect(newest().said[0]?.ticket).toBe("second");
   });
 
-  it("goes elsewhere at once when the directory orders it, and ignores orders of the past", async () => {
+  it("arrives elsewhere before it leaves, sends both everything, and tells the old relay", async () => {
     const up = uplink();
-    await pass(0);
-    newest().takeOver();
+    await live(up);
     up.ordered(fromEpoch(2, "two", "d"));
     await pass(0);
-    newest().takeOver();
-    expect([newest().url, newest().said[0]?.ticket]).toEqual(["d", "two"]);
+    const [old, fresh] = sockets as [Socket, Socket];
+    up.sendChunk(DELTA, bytes(2));
+    expect([fresh.url, old.media.at(-1), up.live.state, up.relay]).toEqual(["d", 2, "live", "a"]);
+    fresh.takeOver();
+    expect([fresh.said[0]?.ticket, keyFramesWanted]).toEqual(["two", 2]);
+    expect(old.said.at(-1)).toEqual({ type: "moving", relays: [{ name: "d", url: "d" }] });
+    up.sendChunk(DELTA, bytes(3));
+    up.sendChunk(KEY, bytes(4));
+    up.sendChunk(DELTA, bytes(5));
+    expect([old.media.slice(-3), fresh.media]).toEqual([
+      [3, 4, 5],
+      [INIT, 4, 5],
+    ]);
+    fresh.say({ type: "received", chunks: 2, bytes: 2 });
+    expect(up.relay).toBe("d");
+    await pass(MOVE_OVERLAP_MS_MAX - 1);
+    expect(old.readyState).toBe(OPEN);
+    await pass(1);
+    expect([old.readyState, fresh.readyState, up.live.state]).toEqual([3, OPEN, "live"]);
+    expect(old.said.some(({ type }) => type === "end_stream")).toBe(false);
     up.ordered(fromEpoch(1, "late", "a"));
     await pass(100);
-    expect([sockets.length, newest().said.length]).toEqual([2, 1]);
-    expect(sockets[0]?.readyState).toBe(3);
+    expect([sockets.length, fresh.said.length]).toEqual([2, 1]);
+  });
+
+  it("goes on elsewhere when the old relay closes early, and stays while the new one does not answer", async () => {
+    const up = uplink();
+    await live(up);
+    up.ordered(fromEpoch(2, "two", "d", "e"));
+    await pass(0);
+    newest().close();
+    await pass(0);
+    expect([newest().url, sockets[0]?.readyState, up.live.state]).toEqual(["e", OPEN, "live"]);
+    newest().takeOver();
+    sockets[0]?.close();
+    up.sendChunk(KEY, bytes(4));
+    expect([newest().media, up.live.state]).toEqual([[INIT, 4], "live"]);
+    await pass(5000);
+    expect([sockets.length, newest().readyState]).toEqual([3, OPEN]);
+  });
+
+  it("opens the next relay beside one that has fallen silent, and stays where media arrives first", async () => {
+    const up = uplink();
+    await live(up);
+    await ticks(up, 1200);
+    expect(sockets.map((socket) => [socket.url, socket.readyState])).toEqual([
+      ["a", OPEN],
+      ["b", 0],
+    ]);
+    newest().takeOver();
+    up.sendChunk(KEY, bytes(4));
+    expect([sockets[0]?.media.at(-1), newest().media]).toEqual([4, [INIT, 4]]);
+    newest().say({ type: "received", chunks: 1, bytes: 1 });
+    expect([sockets[0]?.readyState, up.relay, up.live.state]).toEqual([3, "b", "live"]);
+    await ticks(up, 900);
+    expect(sockets.length).toBe(2);
+  });
+
+  it("stays where it is when the silence was a hiccup", async () => {
+    const up = uplink();
+    await live(up);
+    await ticks(up, 1200);
+    newest().takeOver();
+    sockets[0]?.say({ type: "received", chunks: 9, bytes: 9 });
+    expect([sockets[0]?.readyState, newest().readyState, up.relay]).toEqual([OPEN, 3, "a"]);
+  });
+
+  it("brings itself back to a directory that has forgotten it", async () => {
+    const up = uplink();
+    await live(up);
+    expect(await up.restore().catch((error) => error.code)).toBe("stream_not_found");
+    up.ordered({ ...fromEpoch(1, "t", "a", "b"), record: "record" });
+    await up.restore();
+    expect([restored, sockets.length, newest().readyState]).toEqual([["record"], 1, OPEN]);
   });
 
   it("does not try a relay again that the directory has moved it away from meanwhile", async () => {

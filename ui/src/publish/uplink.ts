@@ -1,34 +1,24 @@
-// The connection from this page to a relay: says hello, sends media messages, follows the relay's wishes, and comes back when it
-// breaks. What to do next is decided in relay_choice, what is sent in send_gate.
+// What this page sends, to one relay or for moments to two: comes back when a connection breaks, opens another relay beside a
+// silent one, and arrives at a new one before it leaves the old. What to do next is decided in relay_choice.
 import { ApiFailure } from "../protocol/api_failure";
 import type { Assignment } from "../protocol/generated/Assignment";
 import type { AudienceMember } from "../protocol/generated/AudienceMember";
-import {
-  type ClientHello,
-  type ErrorCode,
-  type FromBroadcaster,
-  PROTOCOL_VERSION,
-  parseToBroadcaster,
-  type ToBroadcaster,
-  type TrackInfo,
-} from "../protocol/messages";
+import type { RelayAddress, ToBroadcaster, TrackInfo } from "../protocol/messages";
 import { ticketFacts } from "../protocol/ticket";
-import { InFlight } from "./in_flight";
+import { Line } from "./line";
 import { LiveWatch } from "./live_state";
 import { RelayChoice } from "./relay_choice";
-import { type Offer, SendGate } from "./send_gate";
+import type { Offer } from "./send_gate";
 
-/** How long a relay may take to accept a connection and answer the hello. */
-const REGISTER_MS_MAX = 6000;
-/** Most bytes that wait in the page, whatever their age: as much as a relay takes in one message. */
-const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
-/** WebSocket's "normal closure" (RFC 6455 7.4.1). */
-const CLOSE_NORMAL = 1000;
+/** How long the old relay gets everything too, so that its viewers can follow without a gap. */
+export const MOVE_OVERLAP_MS_MAX = 3000;
 
 export interface UplinkOptions {
   assignment: Assignment;
   /** Asks the directory where to go on after `failed`. */
   reassign: (failed: string | null) => Promise<Assignment>;
+  /** Brings the stream back to a directory that has forgotten it. */
+  restore: (record: string) => Promise<Assignment>;
   openSocket: (url: string) => WebSocket;
   /** The tracks as they are now; said in every hello. */
   tracks: () => TrackInfo[];
@@ -44,27 +34,25 @@ export interface UplinkOptions {
 
 export class Uplink {
   readonly live = new LiveWatch();
-  viewers = 0;
-  /** Who watches at the relay, newest first. */
-  audience: AudienceMember[] = [];
-  relay: string | null = null;
   /** Bytes that relays have confirmed, over all connections. */
   bytesReceived = 0;
-  #bytesOfConnection = 0;
   #options: UplinkOptions;
   #choice: RelayChoice;
-  #gate = new SendGate();
-  #inFlight = new InFlight();
   #inits = new Map<number, Uint8Array<ArrayBuffer>>();
-  #initsSent = new Set<number>();
-  #socket: WebSocket | undefined;
-  #registered = false;
-  /** Chunks have arrived over this connection. */
-  #worked = false;
-  /** The ticket that the relay knows. */
-  #ticketSaid = "";
-  /** Ends the connection, to go on elsewhere. */
-  #leave: () => void = () => {};
+  /** The connection that counts. */
+  #line: Line | undefined;
+  /** The one that is opened beside it while it is silent. */
+  #racer: Line | undefined;
+  /** Who may race after it. */
+  #candidates: RelayAddress[] = [];
+  /** This silence has had its race. */
+  #raced = false;
+  /** The old relay of a stream that moves; it gets everything until it is left. */
+  #leaving: Line | undefined;
+  #overlap: ReturnType<typeof setTimeout> | undefined;
+  /** Ends the wait for the end of `#line`. */
+  #goOn: () => void = () => {};
+  #left = { dropped: new Map<number, number>(), timesBehind: 0 };
   #ended = new AbortController();
 
   constructor(options: UplinkOptions) {
@@ -73,94 +61,120 @@ export class Uplink {
     void this.#run();
   }
 
+  get viewers(): number {
+    return (this.#line?.viewers ?? 0) + (this.#leaving?.viewers ?? 0);
+  }
+
+  /** Who watches, newest first. */
+  get audience(): AudienceMember[] {
+    const members = [...(this.#line?.audience ?? []), ...(this.#leaving?.audience ?? [])];
+    return members.filter(({ viewer }, at) => members.findIndex((other) => other.viewer === viewer) === at);
+  }
+
+  get relay(): string | null {
+    if (this.#line?.registered) return this.#line.relay.name;
+    return this.#leaving?.relay.name ?? null;
+  }
+
   /** Chunks of a track that the connection was too slow for. */
   dropped(track: number): number {
-    return this.#gate.dropped(track);
+    return (this.#left.dropped.get(track) ?? 0) + (this.#line?.gate.dropped(track) ?? 0);
   }
 
   /** How often it was too slow. */
   get timesBehind(): number {
-    return this.#gate.timesBehind;
+    return this.#left.timesBehind + (this.#line?.gate.timesBehind ?? 0);
   }
 
   get behind(): boolean {
-    return this.#gate.behind;
+    return this.#line?.gate.behind ?? false;
   }
 
   /** Keeps the init segment of a track for every connection, and sends it when it is new. */
   sendInit(track: number, message: Uint8Array<ArrayBuffer>): void {
     this.#inits.set(track, message);
-    this.#initsSent.delete(track);
+    for (const line of this.#lines) line.newInit(track);
   }
 
   /** Sends one chunk, or leaves it out. Before a relay has taken the stream nothing is kept: a key frame is asked for then. */
   sendChunk(offer: Offer, message: Uint8Array<ArrayBuffer>): void {
-    const socket = this.#socket;
-    if (!socket || !this.#registered || socket.readyState !== WebSocket.OPEN) return;
     const init = this.#inits.get(offer.track);
-    if (!init || !this.#gate.admit(offer, this.#delayMs(socket))) return;
-    if (!this.#initsSent.has(offer.track)) {
-      this.#initsSent.add(offer.track);
-      socket.send(init);
-    }
-    socket.send(message);
-    this.#inFlight.sent(this.#options.now());
+    if (init) for (const line of this.#lines) line.send(offer, message, init);
   }
 
   /** The directory says where the stream belongs: where it is, with a new ticket, or elsewhere. */
   ordered(assignment: Assignment): void {
     if (this.#ended.signal.aborted) return;
     const outcome = this.#choice.ordered(assignment);
-    if (outcome === "moved") this.#leave();
-    if (outcome === "renewed") this.#renew();
+    if (outcome === "moved") this.#moveOn();
+    if (outcome === "renewed") this.#line?.renew(this.#choice.assignment.ticket);
+  }
+
+  /** The directory has forgotten the stream. Rejects with `ApiFailure` when it does not take it back. */
+  async restore(): Promise<void> {
+    const { record } = this.#choice;
+    if (record === null) throw new ApiFailure("stream_not_found", "The directory does not know this stream.");
+    this.ordered(await this.#options.restore(record));
   }
 
   /** Time passes; several times a second. */
   tick(): void {
-    const socket = this.#socket;
-    if (!socket) return;
-    if (this.#registered && this.#gate.caughtUp(this.#delayMs(socket))) this.#options.onKeyFrameWanted();
+    const now = this.#options.now();
+    if (this.#line?.caughtUp()) this.#options.onKeyFrameWanted();
     const before = this.live.state;
-    if (this.live.tick(this.#options.now())) socket.close();
+    this.live.tick(now);
     if (this.live.state !== before) this.#options.onChange();
+    const racer = this.#racer?.look() ?? "fine";
+    if (racer === "dead" || (racer === "lost_patience" && this.#candidates.length > 0)) this.#raceNext();
+    const look = this.#line?.look();
+    if (look === "dead") this.#lost();
+    else if (look === "lost_patience" && !this.#racer && !this.#raced) this.#race();
+    if (this.#leaving?.look() === "dead") this.#leaveOld();
   }
 
   /** Says that the stream is over and closes. */
   end(): void {
     if (this.#ended.signal.aborted) return;
-    if (this.#registered && this.#socket?.readyState === WebSocket.OPEN) {
-      const message: FromBroadcaster = { type: "end_stream" };
-      this.#socket.send(JSON.stringify(message));
-    }
+    this.#line?.say({ type: "end_stream" });
+    if (!this.#line?.registered) this.#leaving?.say({ type: "end_stream" });
     this.live.ended();
     this.#ended.abort();
-    this.#socket?.close(CLOSE_NORMAL);
+    for (const line of this.#lines) line.leave();
+    clearTimeout(this.#overlap);
+    this.#goOn();
   }
 
-  /** How far the connection is behind, in milliseconds. */
-  #delayMs(socket: WebSocket): number {
-    if (socket.bufferedAmount > UNSENT_BYTES_MAX) return Number.POSITIVE_INFINITY;
-    return this.#inFlight.delayMs(this.#options.now());
+  get #lines(): Line[] {
+    return [this.#line, this.#racer, this.#leaving].filter((line) => line !== undefined);
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#ended;
     this.live.connecting();
     while (!signal.aborted) {
-      let next = this.#choice.next();
-      if (next.do === "end") {
-        this.end();
-        this.#options.onEnd(next.reason);
-        return;
+      if (!this.#line) {
+        let next = this.#choice.next();
+        if (next.do === "end") {
+          this.end();
+          this.#options.onEnd(next.reason);
+          return;
+        }
+        await wait(this.#choice.waitMs(Math.random()), signal);
+        if (signal.aborted) return;
+        // The directory may have spoken meanwhile.
+        next = this.#choice.next();
+        if (next.do === "end") continue;
+        if (next.do === "ask") {
+          await this.#ask(next.failed);
+          continue;
+        }
+        this.#raced = false;
+        this.#line = this.#open(next.relay, next.ticket);
       }
-      await wait(this.#choice.waitMs(Math.random()), signal);
-      if (signal.aborted) return;
-      // The directory may have spoken meanwhile.
-      next = this.#choice.next();
-      if (next.do === "end") continue;
-      if (next.do === "ask") await this.#ask(next.failed);
-      else await this.#connect(next.relay.url, next.ticket);
-      this.live.disconnected();
+      await new Promise<void>((resolve) => {
+        this.#goOn = resolve;
+      });
+      if (!this.#line && !this.#leaving) this.live.disconnected(this.#options.now());
       this.#options.onChange();
     }
   }
@@ -169,69 +183,117 @@ export class Uplink {
     try {
       this.#choice.assigned(await this.#options.reassign(failed));
     } catch (error) {
-      this.#choice.refused(error instanceof ApiFailure ? error.code : "unreachable");
+      const code = codeOf(error);
+      if (code !== "stream_not_found" || this.#choice.record === null) {
+        this.#choice.refused(code);
+        return;
+      }
+      try {
+        this.#choice.assigned(await this.#options.restore(this.#choice.record));
+      } catch (error) {
+        this.#choice.refused(codeOf(error));
+      }
     }
   }
 
-  /** One connection, until it is over. */
-  #connect(url: string, ticket: string): Promise<void> {
-    return new Promise((resolve) => {
-      let code: ErrorCode | undefined;
-      let moved = false;
-      let over = false;
-      let socket: WebSocket;
-      const finish = () => {
-        if (over) return;
-        over = true;
-        clearTimeout(late);
-        socket?.close();
-        const worked = this.#worked;
-        this.#socket = undefined;
-        this.#registered = false;
-        this.#worked = false;
-        this.relay = null;
-        this.viewers = 0;
-        this.audience = [];
-        this.#leave = () => {};
-        if (!moved) this.#choice.closed(code ? { worked, code } : { worked });
-        resolve();
-      };
-      this.#leave = () => {
-        moved = true;
-        finish();
-      };
-      this.#ticketSaid = ticket;
-      const late = setTimeout(() => {
-        if (!this.#registered) finish();
-      }, REGISTER_MS_MAX);
-      try {
-        socket = this.#options.openSocket(url);
-      } catch {
-        finish();
-        return;
-      }
-      this.#socket = socket;
-      socket.binaryType = "arraybuffer";
-      socket.onopen = () => {
-        const tracks = this.#options.tracks();
-        const hello: ClientHello = { type: "register_new_stream", protocol: PROTOCOL_VERSION, ticket, tracks };
-        socket.send(JSON.stringify(hello));
-      };
-      socket.onmessage = ({ data }) => {
-        const parsed = typeof data === "string" ? parseToBroadcaster(data) : undefined;
-        if (parsed?.kind !== "message" || over) return;
-        const { message } = parsed;
-        if (message.type === "error") code = message.code;
-        else if (message.type === "move") {
-          this.#choice.assigned(this.#elsewhere(message));
-          this.#leave();
-        } else this.#obey(message);
-        this.#options.onChange();
-      };
-      socket.onclose = finish;
-      socket.onerror = finish;
-      this.#ended.signal.addEventListener("abort", finish, { once: true });
-    });
+  #open(relay: RelayAddress, ticket: string): Line {
+    const { openSocket, tracks, now } = this.#options;
+    const onMessage = (line: Line, message: ToBroadcaster) => {
+      this.#obey(line, message);
+      this.#options.onChange();
+    };
+    const onClosed = (line: Line) => {
+      if (line === this.#line) this.#lost();
+      else if (line === this.#racer) this.#raceNext();
+      else if (line === this.#leaving) this.#leaveOld();
+    };
+    return new Line({ relay, ticket, openSocket, tracks, now, onMessage, onClosed });
+  }
+
+  /** The line that counts is over: the one that races takes its place, or another is looked for. */
+  #lost(): void {
+    const line = this.#line;
+    if (!line) return;
+    this.#retire(line);
+    line.leave();
+    const { worked, code } = line;
+    this.#line = undefined;
+    if (this.#racer && code === undefined) this.#takeRacer();
+    else {
+      this.#dropRacer();
+      this.#choice.closed(code ? { worked, code } : { worked });
+    }
+    this.#goOn();
+  }
+
+  #race(): void {
+    this.#raced = true;
+    const line = this.#line;
+    if (!line) return;
+    // Where there is no other relay a fresh connection to the same one may do, as only the old one may be dead.
+    const { others } = this.#choice;
+    this.#candidates = others.length > 0 || !line.registered ? others : [line.relay];
+    this.#raceNext();
+  }
+
+  #raceNext(): void {
+    this.#racer?.leave();
+    const relay = this.#candidates.shift();
+    this.#racer = relay && this.#open(relay, this.#choice.assignment.ticket);
+  }
+
+  #dropRacer(): void {
+    this.#racer?.leave();
+    this.#racer = undefined;
+  }
+
+  #takeRacer(): void {
+    const racer = this.#racer;
+    if (!racer) return;
+    if (this.#line) {
+      this.#retire(this.#line);
+      this.#line.leave();
+    }
+    this.#line = racer;
+    this.#racer = undefined;
+    this.#raced = false;
+    this.#choice.isAt(racer.relay.name);
+    if (racer.registered) this.live.registered(this.#options.now());
+    else if (!this.#leaving) this.live.disconnected(this.#options.now());
+    this.#goOn();
+  }
+
+  /** The stream belongs elsewhere: the present relay gets everything until the new one has it, and a while longer. */
+  #moveOn(): void {
+    this.#dropRacer();
+    const line = this.#line;
+    if (!line) return;
+    this.#line = undefined;
+    this.#retire(line);
+    // A relay that is left before it has left another one is of no use to anybody who stays.
+    if (line.registered) {
+      this.#leaving?.leave();
+      clearTimeout(this.#overlap);
+      this.#overlap = undefined;
+      this.#leaving = line;
+    } else line.leave();
+    this.#goOn();
+  }
+
+  #leaveOld(): void {
+    if (!this.#leaving) return;
+    clearTimeout(this.#overlap);
+    this.#overlap = undefined;
+    this.#leaving.leave();
+    this.#leaving = undefined;
+    if (!this.#line?.registered && !this.#ended.signal.aborted) this.live.disconnected(this.#options.now());
+  }
+
+  #retire({ gate }: Line): void {
+    for (const track of this.#inits.keys()) {
+      this.#left.dropped.set(track, (this.#left.dropped.get(track) ?? 0) + gate.dropped(track));
+    }
+    this.#left.timesBehind += gate.timesBehind;
   }
 
   /** Where a relay that leaves sends this stream. */
@@ -239,51 +301,49 @@ export class Uplink {
     return { ticket, relays, epoch: ticketFacts(ticket).epoch ?? this.#choice.assignment.epoch };
   }
 
-  /** Tells the relay the newest ticket, if it does not know it. */
-  #renew(): void {
-    const { ticket } = this.#choice.assignment;
-    if (!this.#registered || ticket === this.#ticketSaid || this.#socket?.readyState !== WebSocket.OPEN) return;
-    this.#ticketSaid = ticket;
-    const message: FromBroadcaster = { type: "renew_ticket", ticket };
-    this.#socket.send(JSON.stringify(message));
-  }
-
-  #obey(message: Exclude<ToBroadcaster, { type: "error" | "move" }>): void {
+  #obey(line: Line, message: ToBroadcaster): void {
     const now = this.#options.now();
-    this.live.heard(now);
+    if (line === this.#racer && message.type === "received" && message.chunks > 0) this.#takeRacer();
+    const counts = line === this.#line || (line === this.#leaving && !this.#line?.registered);
     switch (message.type) {
       case "stream_registered":
-        this.relay = message.relay;
-        this.#registered = true;
-        this.#gate.reconnected();
-        this.#initsSent.clear();
-        this.#bytesOfConnection = 0;
-        this.#inFlight.reset();
-        this.live.registered(now);
-        this.#renew();
         this.#options.onKeyFrameWanted();
+        if (line !== this.#line) break;
+        this.live.registered(now);
+        line.renew(this.#choice.assignment.ticket);
+        this.#sayMoving();
         break;
       case "received":
+        if (!counts) break;
         this.live.received(message.chunks, now);
-        this.#inFlight.confirmed(message.chunks);
-        if (message.chunks > 0 && !this.#worked) {
-          this.#worked = true;
-          this.#choice.worked();
-        }
-        this.bytesReceived += Math.max(0, message.bytes - this.#bytesOfConnection);
-        this.#bytesOfConnection = message.bytes;
-        break;
-      case "viewers":
-        this.viewers = message.count;
-        break;
-      case "audience":
-        this.audience = message.viewers;
+        this.bytesReceived += Math.max(0, message.bytes - line.bytes);
+        if (line !== this.#line) break;
+        if (message.chunks > 0) this.#choice.worked();
+        // The silence is over.
+        this.#raced = false;
+        this.#dropRacer();
         break;
       case "key_frame_wanted":
         this.#options.onKeyFrameWanted();
         break;
+      case "move":
+        if (line !== this.#line) break;
+        this.#choice.assigned(this.#elsewhere(message));
+        this.#moveOn();
+        break;
     }
   }
+
+  /** The new relay has taken the stream: the old one may send its viewers there. */
+  #sayMoving(): void {
+    if (!this.#leaving || this.#overlap !== undefined) return;
+    this.#leaving.say({ type: "moving", relays: this.#choice.assignment.relays });
+    this.#overlap = setTimeout(() => this.#leaveOld(), MOVE_OVERLAP_MS_MAX);
+  }
+}
+
+function codeOf(error: unknown) {
+  return error instanceof ApiFailure ? error.code : "unreachable";
 }
 
 function wait(ms: number, signal: AbortSignal): Promise<void> {
