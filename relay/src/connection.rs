@@ -191,7 +191,7 @@ impl Incoming {
         let viewer =
             session.viewer().ok_or_else(|| End::error(ErrorCode::TicketInvalid, "the ticket names no viewer"))?;
         let now_ms = self.house.clock.now_us() / 1000;
-        let seat = self.house.streams.watch(session.grant().stream, viewer, now_ms);
+        let seat = self.house.streams.watch(session.grant().stream, viewer, Instant::now(), now_ms);
         Ok((seat.map_err(|refused| End::error(refused.code(), refused))?, session))
     }
 

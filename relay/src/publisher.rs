@@ -1,12 +1,12 @@
 //! A connection that sends a stream.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::{
     ErrorCode, MediaHeader, MediaKind,
     control::{FromBroadcaster, ToBroadcaster},
-    limits::PING_INTERVAL,
+    limits::{KEEP_ALIVE_INTERVAL, PING_INTERVAL},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info};
@@ -20,9 +20,6 @@ use crate::{
     transport::{Message, websocket::Socket},
 };
 
-/// How often a broadcaster is told what has arrived: it is what its "live" light stands on.
-const RECEIVED_INTERVAL: Duration = Duration::from_millis(250);
-
 /// A broadcaster that was let in.
 #[derive(Debug)]
 pub struct Publishing {
@@ -35,10 +32,9 @@ pub struct Publishing {
     paused_until: Option<Instant>,
     house: Arc<House>,
     received: Received,
-    told: Received,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Received {
     chunks: u64,
     bytes: u64,
@@ -59,7 +55,6 @@ impl Publishing {
             paused_until: None,
             house,
             received: Received::default(),
-            told: Received::default(),
         }
     }
 
@@ -95,7 +90,7 @@ impl Publishing {
         self.socket.send_text(text_of(&registered)).await?;
         self.tell_news().await?;
         let begun = Instant::now();
-        let mut tick = interval(RECEIVED_INTERVAL);
+        let mut tick = interval(KEEP_ALIVE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut alive = interval(PING_INTERVAL);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -149,11 +144,9 @@ impl Publishing {
         Ok(())
     }
 
+    /// Tells what has arrived, also when it is as before: a broadcaster's "live" light stands on it, and its patience with a relay
+    /// that says nothing is short.
     async fn tell_received(&mut self) -> Result<(), End> {
-        if self.told == self.received {
-            return Ok(());
-        }
-        self.told = self.received;
         let Received { chunks, bytes } = self.received;
         Ok(self.socket.send_text(text_of(&ToBroadcaster::Received { chunks, bytes })).await?)
     }

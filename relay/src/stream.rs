@@ -47,10 +47,21 @@ struct State {
     publisher: Publisher,
     /// Counts the publishers this stream has had; the newest one is the one that may publish.
     session: u64,
-    ended: bool,
+    gone: Option<Gone>,
     audience: Audience,
     announced: Announced,
     keys_wanted: Vec<KeyWanted>,
+}
+
+/// Why a stream is no longer here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    /// It is over.
+    Ended,
+    /// Its broadcaster was away too long.
+    Left,
+    /// Nobody sends it to this relay.
+    NotLive,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,15 +85,16 @@ struct KeyWanted {
 }
 
 impl Stream {
-    fn new(id: StreamId, window_bytes: usize, metrics: Arc<Metrics>, now: Instant) -> Self {
+    /// A stream that no publisher has come for. `epoch` is the highest one that was here before.
+    fn new(id: StreamId, epoch: u32, window_bytes: usize, metrics: Arc<Metrics>, now: Instant) -> Self {
         let state = State {
             window: Window::new(window_bytes),
             tracks: Arc::new([]),
             tracks_version: 0,
-            epoch: 0,
+            epoch,
             publisher: Publisher::Away { since: now },
             session: 0,
-            ended: false,
+            gone: None,
             audience: Audience::default(),
             announced: Announced::default(),
             keys_wanted: Vec::new(),
@@ -114,9 +126,9 @@ impl Stream {
         self.wake_publisher();
     }
 
-    /// Ends the stream: publisher and viewers are told.
-    fn end(&self) {
-        self.state().ended = true;
+    /// The stream is no longer here: publisher and viewers are told.
+    fn leave(&self, gone: Gone) {
+        self.state().gone = Some(gone);
         self.wake_all();
     }
 
@@ -134,6 +146,11 @@ impl Stream {
 }
 
 impl State {
+    /// Whether viewers wait for a publisher, and none has ever come.
+    const fn is_awaited(&self) -> bool {
+        self.session == 0
+    }
+
     fn want_key(&mut self, track: TrackNumber) {
         match self.keys_wanted.iter_mut().find(|wanted| wanted.track == track) {
             Some(wanted) => wanted.pending = true,

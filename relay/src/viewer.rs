@@ -5,9 +5,9 @@ use std::sync::Arc;
 use protocol::{
     ErrorCode,
     control::{FromViewer, ToViewer},
-    limits::PING_INTERVAL,
+    limits::{KEEP_ALIVE_INTERVAL, PING_INTERVAL},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info};
 
 use crate::{
@@ -68,6 +68,8 @@ impl Viewing {
         let mut alive = interval(PING_INTERVAL);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         alive.reset();
+        let quiet = sleep_until(self.socket.said_at() + KEEP_ALIVE_INTERVAL);
+        tokio::pin!(quiet);
         let mut more = true;
         loop {
             self.session.check()?;
@@ -77,7 +79,14 @@ impl Viewing {
                     self.take(message?)?;
                     more = true;
                 }
-                _ = alive.tick() => self.show_life().await?,
+                _ = alive.tick() => keep_alive(&mut self.socket).await?,
+                // Set anew only when it is over: while media flow, it comes a few times a second, and finds nothing to do.
+                () = quiet.as_mut() => {
+                    if self.socket.said_at().elapsed() >= KEEP_ALIVE_INTERVAL {
+                        self.show_life().await?;
+                    }
+                    quiet.as_mut().reset(self.socket.said_at() + KEEP_ALIVE_INTERVAL);
+                }
                 () = std::future::ready(()), if more => more = self.send_events().await?,
                 () = self.seat.changed(), if !more => more = true,
             }
@@ -105,17 +114,18 @@ impl Viewing {
             let message = match self.seat.next_event() {
                 None => return Ok(false),
                 Some(ViewerEvent::Ended) => return Err(End::StreamEnded),
+                Some(ViewerEvent::NotLive) => return Err(End::error(ErrorCode::StreamNotLive, Refused::NotLive)),
                 Some(ViewerEvent::Removed) => return Err(End::error(ErrorCode::ViewerRemoved, Refused::Removed)),
                 Some(ViewerEvent::Media(delivery)) => {
                     self.send_media(delivery).await?;
                     continue;
                 }
-                Some(ViewerEvent::Watching { tracks, selected }) => ToViewer::Watching {
+                Some(ViewerEvent::Watching { tracks, selected, epoch }) => ToViewer::Watching {
                     stream: self.seat.stream(),
                     tracks: tracks.to_vec(),
                     selected,
-                    epoch: 0,
-                    path: vec![],
+                    epoch,
+                    path: vec![self.house.name.clone()],
                 },
                 Some(ViewerEvent::Broadcaster { present }) => ToViewer::Broadcaster { present },
                 Some(ViewerEvent::Viewers(count)) => ToViewer::Viewers { count },
@@ -144,7 +154,6 @@ impl Viewing {
     }
 
     async fn show_life(&mut self) -> Result<(), End> {
-        keep_alive(&mut self.socket).await?;
         Ok(self.socket.send_text(text_of(&ToViewer::Viewers { count: self.seat.viewers() })).await?)
     }
 }

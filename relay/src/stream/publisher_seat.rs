@@ -85,7 +85,7 @@ impl PublisherSeat {
         if state.session != self.session {
             return Err(PushError::Superseded);
         }
-        if state.ended {
+        if state.gone.is_some() {
             return Err(PushError::Ended);
         }
         let bytes = message.len() as u64;
@@ -120,7 +120,7 @@ impl PublisherSeat {
         if state.session != self.session {
             return Err(PushError::Superseded);
         }
-        if state.ended {
+        if state.gone.is_some() {
             return Err(PushError::Ended);
         }
         let announced = state.announced;

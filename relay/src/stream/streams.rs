@@ -17,7 +17,7 @@ use protocol::{
 use thiserror::Error;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Publisher, PublisherSeat, Stream, ViewerSeat, removed::Removed};
+use super::{Gone, Publisher, PublisherSeat, Stream, ViewerSeat, removed::Removed};
 use crate::metrics::Metrics;
 
 /// How often viewer counts are told while they change, and absent broadcasters are looked at.
@@ -132,8 +132,15 @@ impl Streams {
         rooms.admits(id, epoch)?;
         let stream = match rooms.streams.get(&id) {
             Some(stream) => Arc::clone(stream),
-            None if rooms.streams.len() >= self.capacity.streams_max as usize => return Err(Refused::TooManyStreams),
-            None => Arc::new(Stream::new(id, self.capacity.window_bytes, Arc::clone(&self.metrics), now)),
+            None => {
+                if rooms.streams.len() >= self.capacity.streams_max as usize {
+                    // One that is sent comes before one that is only waited for.
+                    let awaited = rooms.streams.values().find(|stream| stream.state().is_awaited());
+                    let awaited = awaited.map(|stream| stream.id).ok_or(Refused::TooManyStreams)?;
+                    rooms.leave(awaited, Gone::NotLive, now);
+                }
+                Arc::new(self.new_stream(&rooms, id, now))
+            }
         };
         let session = stream.seat_publisher(epoch, tracks)?;
         rooms.past.remove(&id);
@@ -147,18 +154,23 @@ impl Streams {
         Ok(PublisherSeat { stream, session, wake, liveness, viewers_version: None, audience_told: None })
     }
 
-    /// Seats a viewer with a verified ticket, who comes at `now_ms` (milliseconds since the Unix epoch).
+    /// Seats a viewer with a verified ticket, who comes at `now`, which is `now_ms` milliseconds since the Unix epoch. Viewers and
+    /// broadcasters may arrive in any order: a stream that nobody sends yet is waited for.
     ///
     /// # Errors
-    /// When there is nothing to watch, the relay is full, or the viewer was removed.
-    pub fn watch(&self, id: StreamId, viewer: ViewerId, now_ms: u64) -> Result<ViewerSeat, Refused> {
-        let rooms = self.rooms();
+    /// When the stream has ended, the relay is full, or the viewer was removed.
+    pub fn watch(&self, id: StreamId, viewer: ViewerId, now: Instant, now_ms: u64) -> Result<ViewerSeat, Refused> {
+        let mut rooms = self.rooms();
         if rooms.removed.contains(id, viewer) {
             return Err(Refused::Removed);
         }
-        let Some(stream) = rooms.streams.get(&id).map(Arc::clone) else {
-            let ended = rooms.past.get(&id).is_some_and(|past| past.ended);
-            return Err(if ended { Refused::Ended } else { Refused::NotLive });
+        let known = rooms.streams.get(&id).map(Arc::clone);
+        let is_new = known.is_none();
+        let stream = match known {
+            Some(stream) => stream,
+            None if rooms.past.get(&id).is_some_and(|past| past.ended) => return Err(Refused::Ended),
+            None if rooms.streams.len() >= self.capacity.streams_max as usize => return Err(Refused::NotLive),
+            None => Arc::new(self.new_stream(&rooms, id, now)),
         };
         // Under the lock of the rooms, so that the count can't pass the maximum.
         if self.viewers.load(Ordering::Relaxed) >= self.capacity.viewers_max {
@@ -173,6 +185,10 @@ impl Streams {
         let cursor = state.window.join();
         let removals = state.audience.removals();
         drop(state);
+        if is_new {
+            rooms.streams.insert(id, Arc::clone(&stream));
+            self.metrics.streams.set(rooms.streams.len() as i64);
+        }
         drop(rooms);
         let wake = stream.for_viewers.subscribe();
         Ok(ViewerSeat {
@@ -190,7 +206,7 @@ impl Streams {
 
     /// Ends a stream for good: viewers are told, and a ticket of its epoch or a lower one brings it back no more.
     pub fn end(&self, id: StreamId, now: Instant) {
-        self.rooms().leave(id, true, now);
+        self.rooms().leave(id, Gone::Ended, now);
         self.tidy();
     }
 
@@ -210,13 +226,9 @@ impl Streams {
     /// What is due at `now`: viewer counts are told, and streams whose broadcasters were away too long end.
     pub fn tick(&self, now: Instant) {
         let mut rooms = self.rooms();
-        let left = |stream: &Stream| match stream.state().publisher {
-            Publisher::Away { since } => now.duration_since(since) >= BROADCASTER_AWAY_TIME_MAX,
-            Publisher::Connected { .. } => false,
-        };
-        let gone: Vec<_> = rooms.streams.values().filter(|stream| left(stream)).map(|stream| stream.id).collect();
-        for id in &gone {
-            rooms.leave(*id, false, now);
+        let gone: Vec<_> = rooms.streams.values().filter_map(|stream| Some((stream.id, stream.left(now)?))).collect();
+        for (id, how) in &gone {
+            rooms.leave(*id, *how, now);
         }
         rooms.past.retain(|_, past| now < past.until);
         rooms.removed.forget(now);
@@ -229,11 +241,11 @@ impl Streams {
         }
     }
 
-    /// What the relay carries, for the directory.
+    /// What the relay carries, for the directory. Streams that are waited for are not among them.
     #[must_use]
     pub fn report(&self) -> Heartbeat {
         let rooms = self.rooms();
-        let streams = rooms.streams.values().map(|stream| stream.report()).collect();
+        let streams = rooms.streams.values().filter_map(|stream| stream.report()).collect();
         Heartbeat {
             viewers: self.viewers.load(Ordering::Relaxed),
             streams,
@@ -245,6 +257,11 @@ impl Streams {
     /// Waits until a stream became live, was left or ended since the last call returned.
     pub async fn liveness_changed(&self) {
         self.liveness.notified().await;
+    }
+
+    fn new_stream(&self, rooms: &Rooms, id: StreamId, now: Instant) -> Stream {
+        let epoch = rooms.past.get(&id).map_or(0, |past| past.epoch);
+        Stream::new(id, epoch, self.capacity.window_bytes, Arc::clone(&self.metrics), now)
     }
 
     fn tidy(&self) {
@@ -267,9 +284,14 @@ impl Rooms {
         }
     }
 
-    fn leave(&mut self, id: StreamId, ended: bool, now: Instant) {
+    fn leave(&mut self, id: StreamId, gone: Gone, now: Instant) {
         let Some(stream) = self.streams.remove(&id) else { return };
-        stream.end();
+        stream.leave(gone);
+        if stream.state().is_awaited() {
+            // Nothing of it was here that a ticket could be older than.
+            return;
+        }
+        let ended = gone == Gone::Ended;
         if self.past.len() >= PAST_STREAMS_MAX
             && let Some(oldest) = self.past.iter().min_by_key(|(_, past)| past.until).map(|(id, _)| *id)
         {
@@ -305,10 +327,24 @@ impl Stream {
         Ok(state.session)
     }
 
-    fn report(&self) -> CarriedStream {
+    /// How the stream is gone, when its publisher was away too long.
+    fn left(&self, now: Instant) -> Option<Gone> {
         let state = self.state();
+        match state.publisher {
+            Publisher::Away { since } if now.duration_since(since) >= BROADCASTER_AWAY_TIME_MAX => {
+                Some(if state.is_awaited() { Gone::NotLive } else { Gone::Left })
+            }
+            _ => None,
+        }
+    }
+
+    fn report(&self) -> Option<CarriedStream> {
+        let state = self.state();
+        if state.is_awaited() {
+            return None;
+        }
         let live = matches!(state.publisher, Publisher::Connected { chunk_arrived: true });
-        CarriedStream { stream: self.id, epoch: state.epoch, live, viewers: state.audience.len(), depth: 0 }
+        Some(CarriedStream { stream: self.id, epoch: state.epoch, live, viewers: state.audience.len(), depth: 0 })
     }
 }
 

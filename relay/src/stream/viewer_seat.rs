@@ -9,7 +9,7 @@ use protocol::{StreamId, TrackInfo, TrackNumber, ViewerId};
 use tokio::sync::watch;
 
 use super::{
-    Publisher, Stream,
+    Gone, Publisher, Stream,
     window::{Cursor, Delivery},
 };
 
@@ -39,6 +39,8 @@ pub enum ViewerEvent {
         tracks: Arc<[TrackInfo]>,
         /// The tracks that are sent.
         selected: Vec<TrackNumber>,
+        /// The publisher's epoch.
+        epoch: u32,
     },
     /// Whether a broadcaster is connected.
     Broadcaster {
@@ -51,6 +53,8 @@ pub enum ViewerEvent {
     Media(Delivery),
     /// The stream is over.
     Ended,
+    /// Nobody has sent the stream to this relay.
+    NotLive,
     /// The broadcaster has removed this viewer.
     Removed,
 }
@@ -71,18 +75,20 @@ impl ViewerSeat {
     /// What the viewer is to be sent next; `None`: nothing before the next change.
     pub fn next_event(&mut self) -> Option<ViewerEvent> {
         let mut state = self.stream.state();
-        if state.ended {
-            return Some(ViewerEvent::Ended);
+        match state.gone {
+            Some(Gone::Ended | Gone::Left) => return Some(ViewerEvent::Ended),
+            Some(Gone::NotLive) => return Some(ViewerEvent::NotLive),
+            None => {}
         }
         let removals = state.audience.removals();
         if std::mem::replace(&mut self.removals, removals) != removals && state.audience.is_removed(self.viewer) {
             return Some(ViewerEvent::Removed);
         }
-        if self.tracks_version != Some(state.tracks_version) {
+        if self.tracks_version != Some(state.tracks_version) && !state.is_awaited() {
             self.tracks_version = Some(state.tracks_version);
             self.cursor = state.window.join();
             let selected = self.cursor.selected().collect();
-            return Some(ViewerEvent::Watching { tracks: Arc::clone(&state.tracks), selected });
+            return Some(ViewerEvent::Watching { tracks: Arc::clone(&state.tracks), selected, epoch: state.epoch });
         }
         let present = matches!(state.publisher, Publisher::Connected { .. });
         if self.broadcaster_present != present {

@@ -41,6 +41,7 @@ const MEDIA_WIRE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + MESSAGE_BYTES_MAX / 256 
 pub struct Socket {
     stream: WebSocketStream<Metered>,
     heard_at: Instant,
+    said_at: Instant,
 }
 
 impl Socket {
@@ -56,7 +57,8 @@ impl Socket {
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let connection = Metered { connection, message_read: 0, media_allowed: false };
         let stream = WebSocketStream::from_partially_read(connection, read, Role::Server, Some(config)).await;
-        Self { stream, heard_at: Instant::now() }
+        let now = Instant::now();
+        Self { stream, heard_at: now, said_at: now }
     }
 
     /// From now on messages of [`MESSAGE_BYTES_MAX`] may come.
@@ -103,12 +105,18 @@ impl Socket {
         self.heard_at.elapsed() >= SILENCE_TIME_MAX
     }
 
+    /// When the peer was told something last that a page can see; pings are not.
+    #[must_use]
+    pub const fn said_at(&self) -> Instant {
+        self.said_at
+    }
+
     /// Sends a control message.
     ///
     /// # Errors
     /// When the connection is lost or too slow; it can't be used any more then.
     pub async fn send_text(&mut self, text: String) -> Result<(), SendError> {
-        self.send(tungstenite::Message::Text(Utf8Bytes::from(text))).await
+        self.say(tungstenite::Message::Text(Utf8Bytes::from(text))).await
     }
 
     /// Sends a media message.
@@ -116,7 +124,7 @@ impl Socket {
     /// # Errors
     /// As [`Self::send_text`].
     pub async fn send_media(&mut self, message: Bytes) -> Result<(), SendError> {
-        self.send(tungstenite::Message::Binary(message)).await
+        self.say(tungstenite::Message::Binary(message)).await
     }
 
     /// Asks for a sign of life.
@@ -125,6 +133,12 @@ impl Socket {
     /// As [`Self::send_text`].
     pub async fn ping(&mut self) -> Result<(), SendError> {
         self.send(tungstenite::Message::Ping(Bytes::new())).await
+    }
+
+    async fn say(&mut self, message: tungstenite::Message) -> Result<(), SendError> {
+        self.send(message).await?;
+        self.said_at = Instant::now();
+        Ok(())
     }
 
     async fn send(&mut self, message: tungstenite::Message) -> Result<(), SendError> {

@@ -23,9 +23,9 @@ async fn relay_joins_reports_and_ends_what_it_is_told_to_end() {
     broadcaster.init(PICTURE).await;
     broadcaster.chunk(PICTURE, 0, 0).await;
     let id = stream(1).to_string();
-    directory.reports(json!([{"stream": id, "epoch": 3, "live": true, "viewers": 0}])).await;
+    directory.reports(json!([{"stream": id, "epoch": 3, "live": true, "viewers": 0, "depth": 0}])).await;
     let mut viewer = relay.viewer(stream(1)).await;
-    directory.reports(json!([{"stream": id, "epoch": 3, "live": true, "viewers": 1}])).await;
+    directory.reports(json!([{"stream": id, "epoch": 3, "live": true, "viewers": 1, "depth": 0}])).await;
     directory.answers_next(200, orders(json!({"end": [id]})));
     viewer.text("stream_ended").await;
     broadcaster.ends_with(ErrorCode::StreamNotFound).await;

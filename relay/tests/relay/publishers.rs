@@ -21,6 +21,19 @@ async fn broadcaster_is_told_what_has_arrived() {
 }
 
 #[tokio::test]
+async fn quiet_broadcaster_gets_a_sign_of_life() {
+    let relay = TestRelay::start().await;
+    let mut broadcaster = relay.publisher(stream(1), 1).await;
+    broadcaster.text("received").await;
+    let begun = std::time::Instant::now();
+    for _ in 0..8 {
+        assert_eq!(broadcaster.text("received").await["chunks"], 0);
+    }
+    let expected = protocol::limits::KEEP_ALIVE_INTERVAL * 8;
+    assert!((expected * 3 / 4..expected * 3 / 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn second_publisher_of_the_same_epoch_is_refused() {
     let relay = TestRelay::start().await;
     let mut first = relay.publisher(stream(1), 1).await;

@@ -46,6 +46,10 @@ fn events(seat: &mut ViewerSeat) -> Vec<&'static str> {
                 names.push("ended");
                 return names;
             }
+            ViewerEvent::NotLive => {
+                names.push("not live");
+                return names;
+            }
             ViewerEvent::Removed => {
                 names.push("removed");
                 return names;
@@ -59,7 +63,7 @@ fn events(seat: &mut ViewerSeat) -> Vec<&'static str> {
 async fn stream_outlives_its_broadcaster_for_a_while_and_then_ends() {
     let streams = streams();
     let seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
-    let mut viewer = streams.watch(id(1), new_viewer(), 0).unwrap();
+    let mut viewer = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
     push(&seat, MediaKind::Init, 0).unwrap();
     push(&seat, MediaKind::Chunk, 0).unwrap();
     assert_eq!(events(&mut viewer), ["watching", "viewers", "media"]);
@@ -68,22 +72,78 @@ async fn stream_outlives_its_broadcaster_for_a_while_and_then_ends() {
     tokio::time::advance(BROADCASTER_AWAY_TIME_MAX - SECOND).await;
     streams.tick(Instant::now());
     assert_eq!(streams.report().streams.len(), 1);
-    let mut late = streams.watch(id(1), new_viewer(), 0).unwrap();
+    let mut late = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
     assert_eq!(events(&mut late), ["watching", "away", "viewers", "media"]);
     tokio::time::advance(SECOND).await;
     streams.tick(Instant::now());
     assert_eq!(events(&mut viewer), ["ended"]);
     assert!(streams.report().streams.is_empty());
-    assert_eq!(streams.watch(id(1), new_viewer(), 0).unwrap_err(), Refused::NotLive);
     // Its broadcaster may come again with the ticket it has.
     streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn viewer_who_comes_first_waits_for_the_publisher() {
+    let streams = streams();
+    let mut viewer = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
+    assert_eq!(events(&mut viewer), ["away", "viewers"]);
+    assert!(streams.report().streams.is_empty(), "it is not carried");
+    tokio::time::advance(BROADCASTER_AWAY_TIME_MAX - SECOND).await;
+    streams.tick(Instant::now());
+    let seat = streams.publish(id(1), 3, tracks(), Instant::now()).unwrap();
+    push(&seat, MediaKind::Init, 0).unwrap();
+    push(&seat, MediaKind::Chunk, 0).unwrap();
+    assert_eq!(events(&mut viewer), ["watching", "present", "viewers", "media"]);
+    assert_eq!(streams.report().streams.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn viewer_who_waited_too_long_is_told_that_nothing_is_sent() {
+    let streams = streams();
+    let mut viewer = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
+    assert_eq!(events(&mut viewer), ["away", "viewers"]);
+    tokio::time::advance(BROADCASTER_AWAY_TIME_MAX).await;
+    streams.tick(Instant::now());
+    assert_eq!(events(&mut viewer), ["not live"]);
+    assert!(streams.rooms().streams.is_empty() && streams.rooms().past.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_does_not_forget_what_was_here_before() {
+    let streams = streams();
+    drop(streams.publish(id(1), 5, tracks(), Instant::now()).unwrap());
+    tokio::time::advance(BROADCASTER_AWAY_TIME_MAX).await;
+    streams.tick(Instant::now());
+    let _viewer = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
+    let old = streams.publish(id(1), 4, tracks(), Instant::now());
+    assert_eq!(old.map(drop), Err(Refused::StaleEpoch));
+    tokio::time::advance(BROADCASTER_AWAY_TIME_MAX).await;
+    streams.tick(Instant::now());
+    let old = streams.publish(id(1), 4, tracks(), Instant::now());
+    assert_eq!(old.map(drop), Err(Refused::StaleEpoch));
+    let seat = streams.publish(id(1), 5, tracks(), Instant::now()).unwrap();
+    streams.end(id(1), Instant::now());
+    drop(seat);
+    assert_eq!(streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap_err(), Refused::Ended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_are_waited_for_are_bounded_and_give_way_to_those_that_are_sent() {
+    let streams = streams();
+    let mut waits = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
+    let _first = streams.publish(id(2), 1, tracks(), Instant::now()).unwrap();
+    assert_eq!(streams.watch(id(3), new_viewer(), Instant::now(), 0).unwrap_err(), Refused::NotLive);
+    let _second = streams.publish(id(4), 1, tracks(), Instant::now()).unwrap();
+    assert_eq!(events(&mut waits), ["not live"]);
+    let third = streams.publish(id(5), 1, tracks(), Instant::now());
+    assert_eq!(third.map(drop), Err(Refused::TooManyStreams));
 }
 
 #[tokio::test(start_paused = true)]
 async fn broadcaster_that_comes_back_in_time_keeps_its_viewers() {
     let streams = streams();
     drop(streams.publish(id(1), 1, tracks(), Instant::now()).unwrap());
-    let mut viewer = streams.watch(id(1), new_viewer(), 0).unwrap();
+    let mut viewer = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
     assert_eq!(events(&mut viewer), ["watching", "away", "viewers"]);
     tokio::time::advance(BROADCASTER_AWAY_TIME_MAX - SECOND).await;
     let _seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
@@ -135,11 +195,14 @@ async fn places_are_free_again_when_their_holders_have_gone() {
     let now = Instant::now();
     let _seats = (streams.publish(id(1), 1, tracks(), now).unwrap(), streams.publish(id(2), 1, tracks(), now).unwrap());
     assert_eq!(streams.publish(id(3), 1, tracks(), now).unwrap_err(), Refused::TooManyStreams);
-    let viewers = (streams.watch(id(1), new_viewer(), 0).unwrap(), streams.watch(id(2), new_viewer(), 0).unwrap());
-    assert_eq!(streams.watch(id(1), new_viewer(), 0).unwrap_err(), Refused::TooManyViewers);
+    let viewers = (
+        streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap(),
+        streams.watch(id(2), new_viewer(), Instant::now(), 0).unwrap(),
+    );
+    assert_eq!(streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap_err(), Refused::TooManyViewers);
     drop(viewers.0);
     assert_eq!(streams.report().viewers, 1);
-    streams.watch(id(1), new_viewer(), 0).unwrap();
+    streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
     streams.end(id(2), now);
     streams.publish(id(3), 1, tracks(), now).unwrap();
 }
@@ -164,21 +227,21 @@ async fn removed_viewer_goes_and_is_refused_until_its_tickets_have_ended() {
     let streams = streams();
     let _seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
     let (one, other) = (new_viewer(), new_viewer());
-    let mut removed = streams.watch(id(1), one, 0).unwrap();
-    let mut stays = streams.watch(id(1), other, 0).unwrap();
+    let mut removed = streams.watch(id(1), one, Instant::now(), 0).unwrap();
+    let mut stays = streams.watch(id(1), other, Instant::now(), 0).unwrap();
     assert!(streams.remove_viewer(id(1), one, Instant::now()));
     assert!(!streams.remove_viewer(id(1), one, Instant::now()), "it is no news");
     assert_eq!(events(&mut removed), ["removed"]);
     assert_eq!(events(&mut stays), ["watching", "viewers"]);
     drop(removed);
-    assert_eq!(streams.watch(id(1), one, 0).unwrap_err(), Refused::Removed);
+    assert_eq!(streams.watch(id(1), one, Instant::now(), 0).unwrap_err(), Refused::Removed);
     tokio::time::advance(TICKET_TIME).await;
     streams.tick(Instant::now());
     // The directory may be away, so that the ticket still counts.
-    assert_eq!(streams.watch(id(1), one, 0).unwrap_err(), Refused::Removed);
+    assert_eq!(streams.watch(id(1), one, Instant::now(), 0).unwrap_err(), Refused::Removed);
     tokio::time::advance(protocol::limits::DIRECTORY_AWAY_TIME_MAX).await;
     streams.tick(Instant::now());
-    streams.watch(id(1), one, 0).unwrap();
+    streams.watch(id(1), one, Instant::now(), 0).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,13 +253,13 @@ async fn publisher_is_told_who_watches_once_a_second_at_most_and_only_what_is_ne
         notice.audience.map(|audience| audience.iter().map(|member| member.since_ms).collect::<Vec<_>>())
     };
     assert_eq!(told(), Some(vec![]));
-    let first = streams.watch(id(1), new_viewer(), 1).unwrap();
+    let first = streams.watch(id(1), new_viewer(), Instant::now(), 1).unwrap();
     assert_eq!(told(), None, "too early");
     tokio::time::advance(SECOND).await;
     assert_eq!(told(), Some(vec![1]));
     tokio::time::advance(SECOND).await;
     assert_eq!(told(), None, "no news");
-    let _second = streams.watch(id(1), new_viewer(), 2).unwrap();
+    let _second = streams.watch(id(1), new_viewer(), Instant::now(), 2).unwrap();
     assert_eq!(told(), Some(vec![2, 1]));
     drop(first);
     tokio::time::advance(SECOND).await;
