@@ -5,6 +5,8 @@ import type { System } from "../../src/system.ts";
 
 /** How long a picture may stand still when its relay is killed. */
 const STALL_MS_MAX = 3000;
+/** How much later than before it may be afterwards, on a busy machine. */
+const LATER_MS_MAX = 1000;
 /** For how long it is watched after that. */
 const WATCHED_MS = 8000;
 
@@ -27,12 +29,14 @@ async function longestStall(page: Page): Promise<number> {
     const begun = performance.now();
     let shownAt = begun;
     let longest = 0;
-    let at = video.currentTime;
+    // Frames, not the playhead: the last picture is declared to last longer than it should.
+    const frames = () => video.getVideoPlaybackQuality().totalVideoFrames;
+    let seen = frames();
     while (performance.now() - begun < watchedMs) {
       await new Promise((resolve) => setTimeout(resolve, 20));
       const now = performance.now();
-      if (video.currentTime !== at) shownAt = now;
-      at = video.currentTime;
+      if (frames() !== seen) shownAt = now;
+      seen = frames();
       longest = Math.max(longest, now - shownAt);
     }
     return longest;
@@ -62,6 +66,7 @@ for (const encrypted of [false, true]) {
     await viewer.goto(link);
     await plays(viewer);
     await goesOn(viewer, 60);
+    const before = await clockOn(viewer, 30);
     const states = await listen(viewer);
     const stall = longestStall(viewer);
     const killed = await killRelayOf(system, link);
@@ -70,8 +75,8 @@ for (const encrypted of [false, true]) {
     expect(await states()).not.toContain("failed");
     await plays(viewer);
     await goesOn(viewer);
-    const { latenciesMs } = await clockOn(viewer, 30);
-    expect(Math.min(...latenciesMs)).toBeLessThan(1000);
+    const after = await clockOn(viewer, 30);
+    expect(Math.min(...after.latenciesMs)).toBeLessThan(Math.min(...before.latenciesMs) + LATER_MS_MAX);
     await expect(page.getByTestId("state")).toHaveAttribute("data-state", "live");
     const other = system.relays.find(({ name }) => name !== killed);
     await expect.poll(async () => await carriedBy(system, link)).toBe(other?.name);
