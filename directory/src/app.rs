@@ -260,7 +260,10 @@ impl App {
             Note::RelayProblem(relay, problem) => warn!(%relay, "a relay failed its check: {problem}"),
             Note::StreamIs(id, StreamState::Live) => info!(stream.id = %id, "a stream is live"),
             Note::StreamIs(id, _) => info!(stream.id = %id, "a stream is live no more; its broadcaster may come back"),
-            Note::StreamMoved(id) => info!(stream.id = %id, "a stream was told to move to another relay"),
+            Note::StreamMoved(id) => {
+                self.metrics().streams_moved.inc();
+                info!(stream.id = %id, "a stream was told to move to another relay");
+            }
             Note::StreamExpired(id) => info!(stream.id = %id, "a stream ended: no media came for too long"),
         }
     }

@@ -11,8 +11,8 @@ use self::{call::Operator, table::Table};
 use crate::{
     Config,
     operator::{
-        MadePass, MadeRelayToken, NewPass, NewRelayToken, PassEntries, RelayEntries, RelayEntry, RelayState,
-        RevokedPass, StreamEntries,
+        Drained, MadePass, MadeRelayToken, MoveTo, NewPass, NewRelayToken, PassEntries, RelayEntries, RelayEntry,
+        RelayState, RevokedPass, StreamEntries,
     },
 };
 
@@ -46,6 +46,24 @@ pub enum Ask {
     RelayRevoke {
         /// The relay's name
         name: RelayName,
+    },
+    /// Rid a relay of its streams without a gap: they move to other relays, the viewers follow, and the relay ends. It gets no work
+    /// until it is started again
+    Drain {
+        /// The relay's name
+        name: RelayName,
+    },
+    /// Let a relay that was to drain, and has not ended yet, get work again
+    Undrain {
+        /// The relay's name
+        name: RelayName,
+    },
+    /// Move a stream to another relay without a gap
+    Move {
+        /// The stream's id, as `directory streams` lists it
+        stream: StreamId,
+        /// The name of the relay that it is to be on
+        relay: RelayName,
     },
     /// List the relays: those that work, those that are away, and those that are shut out
     Relays,
@@ -98,6 +116,24 @@ impl Ask {
                      change that too: with another key it could join again.\n"
                 ))
             }
+            Self::Drain { name } => {
+                let Drained { streams } = operator.post(&["relays", name.as_str(), "drain"], &()).await?;
+                let moving = match streams {
+                    0 => "It carries no stream.".to_owned(),
+                    1 => "Its stream moves to another relay.".to_owned(),
+                    count => format!("Its {count} streams move to other relays."),
+                };
+                Ok(format!("{name} drains. {moving} `directory relays` shows when it is gone.\n"))
+            }
+            Self::Undrain { name } => {
+                let _: Drained = operator.delete_for(&["relays", name.as_str(), "drain"]).await?;
+                Ok(format!("{name} may stay, unless it is about to end by itself.\n"))
+            }
+            Self::Move { stream, relay } => {
+                let path = ["streams", &stream.to_string(), "move"];
+                operator.post_only(&path, &MoveTo { relay: relay.clone() }).await?;
+                Ok(format!("{stream} moves to {relay}.\n"))
+            }
             Self::Relays => Ok(relays(operator.get::<RelayEntries>(&["relays"]).await?.relays)),
             Self::Pass(PassAsk::Add { name }) => {
                 let made: MadePass = operator.post(&["passes"], &NewPass { name }).await?;
@@ -130,7 +166,8 @@ fn relays(relays: Vec<RelayEntry>) -> String {
         let since = || call::ago(since_s);
         let state = match state {
             RelayState::Ready => "ready".to_owned(),
-            RelayState::Late => "late".to_owned(),
+            RelayState::Suspect => "suspect".to_owned(),
+            RelayState::Draining => "draining".to_owned(),
             RelayState::Full => "full".to_owned(),
             RelayState::Unchecked => "unchecked".to_owned(),
             RelayState::Away => format!("away, seen {}", since()),

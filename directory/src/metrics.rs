@@ -20,7 +20,7 @@ pub struct State {
 /// The health of some relays.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Health {
-    /// `ready`, `late`, `full` or `unchecked`.
+    /// `ready`, `suspect`, `full`, `draining` or `unchecked`.
     pub health: &'static str,
 }
 
@@ -57,6 +57,8 @@ pub struct Metrics {
     pub streams_created: Counter,
     /// Streams brought back by their broadcasters since the start.
     pub streams_restored: Counter,
+    /// Streams told to move to another relay since the start.
+    pub streams_moved: Counter,
     /// Relays that lost their names by silence since the start.
     pub relays_lost: Counter,
     /// Requests answered since the start.
@@ -81,6 +83,7 @@ impl Metrics {
         directory.register("event_readers", "Open event streams of the list", self.event_readers.clone());
         directory.register("streams_created", "Streams made", self.streams_created.clone());
         directory.register("streams_restored", "Streams brought back", self.streams_restored.clone());
+        directory.register("streams_moved", "Streams told to move to another relay", self.streams_moved.clone());
         directory.register("relays_lost", "Relays lost by silence", self.relays_lost.clone());
         directory.register("requests", "Requests answered, by route, method and status", self.requests.clone());
         directory.register("refused_registrations", "Relays refused, by reason", self.refused_registrations.clone());
@@ -97,9 +100,13 @@ impl Metrics {
         {
             self.streams.get_or_create(&State { state }).set(count(streams));
         }
-        for (health, relays) in
-            [("ready", counts.ready), ("late", counts.late), ("full", counts.full), ("unchecked", counts.unchecked)]
-        {
+        for (health, relays) in [
+            ("ready", counts.ready),
+            ("suspect", counts.suspect),
+            ("full", counts.full),
+            ("draining", counts.draining),
+            ("unchecked", counts.unchecked),
+        ] {
             self.relays.get_or_create(&Health { health }).set(count(relays));
         }
         self.viewers.set(counts.viewers);

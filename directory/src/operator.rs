@@ -44,8 +44,9 @@ pub(crate) struct RelayEntry {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RelayState {
     Ready,
-    Late,
+    Suspect,
     Full,
+    Draining,
     Unchecked,
     Away,
     Revoked,
@@ -60,6 +61,19 @@ pub(crate) struct RelayAtWork {
     pub(crate) streams_max: u32,
     pub(crate) viewers: u32,
     pub(crate) viewers_max: u32,
+}
+
+/// The answer to `POST /operator/relays/{name}/drain`, and to `DELETE`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Drained {
+    /// How many streams it told of last.
+    pub(crate) streams: u32,
+}
+
+/// `POST /operator/streams/{id}/move`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct MoveTo {
+    pub(crate) relay: RelayName,
 }
 
 /// `POST /operator/passes`: a new pass.

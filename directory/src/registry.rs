@@ -36,7 +36,7 @@ pub use self::{
     ended::EndReason,
     joining::InvalidJoining,
     lease::{HeartbeatError, RegisterError},
-    moving::Orders,
+    moving::{MoveError, Orders},
     note::Note,
     operator::{RelayStatus, StreamStatus},
     relay::{Joining, RelayHealth},
@@ -89,10 +89,12 @@ pub struct Counts {
     pub interrupted: usize,
     /// Relays with room.
     pub ready: usize,
-    /// Relays that missed heartbeats.
-    pub late: usize,
+    /// Relays whose heartbeats are late, or that somebody could not use.
+    pub suspect: usize,
     /// Relays that carry as much as they may.
     pub full: usize,
+    /// Relays that are to be rid of their streams.
+    pub draining: usize,
     /// Relays that get no work, because nobody or somebody else answers at their public address.
     pub unchecked: usize,
     /// Viewers over all relays.
@@ -132,7 +134,7 @@ impl Registry {
             return Err(PlaceError::TooManyStreams);
         }
         let assigned = assignment::preferred(&self.relays, &self.streams, None, None, now_us);
-        let place = self.place(&assigned, 1)?;
+        let place = self.place(&assigned, 1, None)?;
         let mut created_at_us = now_us;
         while self.is_used(&about.title, created_at_us) {
             created_at_us += 1;
@@ -159,11 +161,11 @@ impl Registry {
         let epoch = stream.epoch.saturating_add(1);
         let mut assigned = assignment::preferred(&self.relays, &self.streams, Some(id), failed, now_us);
         if let Some(next) = failed.and_then(|failed| lists::next_after(stream, failed, &assigned))
-            && self.relays.get(&assigned[next]).is_some_and(|relay| !relay.is_late(now_us))
+            && self.relays.get(&assigned[next]).is_some_and(|relay| !relay.is_suspect(now_us))
         {
             assigned[..=next].rotate_right(1);
         }
-        let place = self.place(&assigned, epoch)?;
+        let place = self.place(&assigned, epoch, None)?;
         self.with_stream(id, now_us, |stream| {
             stream.epoch = epoch;
             stream.assigned = assigned;
@@ -187,7 +189,10 @@ impl Registry {
             // The relay that carries it is about to say so: no viewer of it must leave it for one that does not.
             return Err(PlaceError::NoRelay);
         }
-        Ok((stream.summary(), self.place(&lists::of_viewers(stream), stream.epoch)?))
+        Ok((
+            stream.summary(),
+            self.place(&lists::of_viewers(stream), stream.epoch, stream.live_on().map(|(name, _)| name))?,
+        ))
     }
 
     /// Whether the stream has not ended.
@@ -265,7 +270,8 @@ impl Registry {
             let Some(load) = loads.get(name) else { continue };
             *match assignment::health(relay, *load, now_us) {
                 RelayHealth::Ready => &mut counts.ready,
-                RelayHealth::Late => &mut counts.late,
+                RelayHealth::Suspect => &mut counts.suspect,
+                RelayHealth::Draining => &mut counts.draining,
                 RelayHealth::Full => &mut counts.full,
                 RelayHealth::Unchecked => &mut counts.unchecked,
             } += 1;
@@ -284,9 +290,15 @@ impl Registry {
         if stream.about.key_hash.matches(key) { Ok(stream) } else { Err(PlaceError::Unauthorized) }
     }
 
-    /// The addresses of those of `names` that still are relays, and good ones.
-    fn place(&self, names: &[RelayName], epoch: u32) -> Result<Place, PlaceError> {
+    /// The addresses of those of `names` that still are relays, and good ones: the one that plays first, and those last that may be
+    /// gone soon.
+    fn place(&self, names: &[RelayName], epoch: u32, live: Option<&RelayName>) -> Result<Place, PlaceError> {
         let relays = names.iter().filter_map(|name| self.relays.get(name)).filter(|relay| relay.check.is_good());
+        let mut relays: Vec<_> = relays.collect();
+        relays.sort_by_key(|relay| {
+            (live != Some(&relay.joining.address.name)).then(|| (relay.is_draining(), relay.check.is_in_doubt()))
+        });
+        let relays = relays.into_iter();
         let relays: Vec<_> = relays.map(|relay| relay.joining.address.clone()).take(RELAYS_NAMED_MAX).collect();
         let away = names.iter().filter(|name| !self.relays.contains_key(*name)).cloned().collect();
         if relays.is_empty() { Err(PlaceError::NoRelay) } else { Ok(Place { relays, away, epoch }) }

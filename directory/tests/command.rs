@@ -37,7 +37,7 @@ fn help_explains_every_flag() {
         assert!(help.contains(&format!("--{name}")), "--{name} is not in the help");
         assert!(flag.get_help().is_some_and(|text| text.to_string().len() > 10), "--{name} is not explained");
     }
-    for word in ["relay-token", "relay-revoke", "relays", "pass", "streams", "end"] {
+    for word in ["relay-token", "relay-revoke", "drain", "undrain", "move", "relays", "pass", "streams", "end"] {
         assert!(help.contains(&format!("\n  {word} ")), "{word} is not in the help");
     }
     for name in ["--listen", "--internal-listen", "--join-secret", "--data-dir", "--grace-seconds", "--streams-max"] {

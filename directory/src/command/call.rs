@@ -47,6 +47,10 @@ impl Operator {
         read(self.call(Method::DELETE, path, None::<&()>).await?).await
     }
 
+    pub(super) async fn post_only(&self, path: &[&str], body: &impl Serialize) -> Result<()> {
+        self.call(Method::POST, path, Some(body)).await.map(drop)
+    }
+
     async fn call(&self, method: Method, path: &[&str], body: Option<&impl Serialize>) -> Result<Response> {
         let mut url = Url::parse(&format!("http://{}/operator", self.address)).context("no such address")?;
         url.path_segments_mut().map_err(|()| anyhow!("no such address"))?.extend(path);

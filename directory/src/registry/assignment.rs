@@ -46,17 +46,19 @@ pub(super) fn loads<'a>(
 pub(super) fn health(relay: &Relay, load: Load, now_us: u64) -> RelayHealth {
     if !relay.check.is_good() {
         RelayHealth::Unchecked
+    } else if relay.is_draining() {
+        RelayHealth::Draining
     } else if load.streams >= relay.joining.streams_max || load.viewers >= relay.joining.viewers_max {
         RelayHealth::Full
-    } else if relay.is_late(now_us) {
-        RelayHealth::Late
+    } else if relay.is_suspect(now_us) {
+        RelayHealth::Suspect
     } else {
         RelayHealth::Ready
     }
 }
 
-/// The relays for a `stream` (none yet: a new one) in order of preference: fewest streams, then fewest viewers, then by name. Full, lost and unchecked
-/// relays are left out; late ones come after the others, and the one that `failed` last.
+/// The relays for a `stream` (none yet: a new one) in order of preference: fewest streams, then fewest viewers, then by name. Full, lost, draining
+/// and unchecked relays are left out; suspect ones come after the others, and the one that `failed` last.
 pub(super) fn preferred(
     relays: &BTreeMap<RelayName, Relay>,
     streams: &HashMap<StreamId, Stream>,

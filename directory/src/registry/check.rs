@@ -54,6 +54,11 @@ impl Check {
         self.good
     }
 
+    /// Whether the last check went wrong, of a relay that was good.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.failures > 0
+    }
+
     /// Why the relay gets no work, if so.
     pub(super) fn problem(&self) -> Option<&str> {
         if self.good { None } else { Some(self.problem.as_deref().unwrap_or(NOT_YET)) }

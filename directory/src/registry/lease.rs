@@ -102,6 +102,7 @@ impl Registry {
         let reports = newest_of_each(now_us, heartbeat.streams);
         relay.heard(now_us);
         relay.viewers = heartbeat.viewers;
+        relay.says_draining = heartbeat.draining;
         relay.streams = u32::try_from(reports.len()).unwrap_or(u32::MAX);
         let known: HashSet<_> = reports.keys().filter(|id| self.streams.contains_key(*id)).copied().collect();
         let before = std::mem::replace(&mut relay.carried, known);
@@ -125,11 +126,12 @@ impl Registry {
                 stream.report(name, report);
                 stream.settle(now_us, INTERRUPTED_TIME_MAX);
                 // The old place is ended when the new one plays, not before: until then its viewers have nowhere to go.
-                if stream.live_on().is_some_and(|(_, live)| live.epoch > report.epoch) {
+                if stream.has_left(report.epoch, now_us) {
                     end.push(id);
                 }
             });
         }
+        self.empty(now_us, name);
         Ok(end)
     }
 

@@ -1,6 +1,9 @@
 //! One relay as the registry knows it: what it said of itself, when it was last heard of, and what it carries.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use protocol::{
     StreamId,
@@ -11,8 +14,8 @@ use protocol::{
 
 use super::{check::Check, micros, stream::Report};
 
-/// A relay that missed this many heartbeats in a row keeps its name, but gets new streams only when no other relay can take them.
-const HEARTBEATS_MISSED_MAX: u32 = 2;
+/// A relay whose heartbeat is this late keeps its name, but gets new streams only when no other relay can take them.
+const LATE_AFTER: Duration = Duration::from_millis(1500);
 
 /// What a relay says of itself when it joins; checked by [`super::joining`].
 #[derive(Debug, Clone)]
@@ -34,10 +37,12 @@ pub struct Joining {
 pub enum RelayHealth {
     /// Heard of in time, with room.
     Ready,
-    /// It missed heartbeats, but still holds its name.
-    Late,
+    /// Its heartbeat is late, or somebody could not use it and the check of that is under way or went wrong.
+    Suspect,
     /// It carries as much as it may.
     Full,
+    /// It is to be rid of its streams.
+    Draining,
     /// Nobody, or somebody else, answers at its public address, or it was not dialled yet.
     Unchecked,
 }
@@ -55,6 +60,10 @@ pub(super) struct Relay {
     pub(super) strange: HashMap<StreamId, Report>,
     /// How many streams its last heartbeat told of, also those that the registry doesn't know.
     pub(super) streams: u32,
+    /// Whether it says that it wants to be rid of its streams.
+    pub(super) says_draining: bool,
+    /// Whether an operator wants that.
+    pub(super) told_to_drain: bool,
     /// Viewers over all streams, as last told.
     pub(super) viewers: u32,
 }
@@ -68,6 +77,8 @@ impl Relay {
             carried: HashSet::new(),
             strange: HashMap::new(),
             streams: 0,
+            says_draining: false,
+            told_to_drain: false,
             viewers: 0,
         }
     }
@@ -81,6 +92,8 @@ impl Relay {
         }
         self.joining = joining;
         self.heard_at_us = now_us;
+        // One that was drained has ended by now, and starts anew.
+        (self.says_draining, self.told_to_drain) = (false, false);
     }
 
     pub(super) fn heard(&mut self, now_us: u64) {
@@ -92,8 +105,14 @@ impl Relay {
         now_us.saturating_sub(self.heard_at_us) >= micros(RELAY_SILENCE_TIME_MAX)
     }
 
-    /// Whether it missed heartbeats.
-    pub(super) fn is_late(&self, now_us: u64) -> bool {
-        now_us.saturating_sub(self.heard_at_us) > micros(HEARTBEAT_INTERVAL * (HEARTBEATS_MISSED_MAX + 1))
+    /// Whether its heartbeat is late, or it may be broken as somebody says.
+    pub(super) fn is_suspect(&self, now_us: u64) -> bool {
+        let silence_us = now_us.saturating_sub(self.heard_at_us);
+        silence_us > micros(HEARTBEAT_INTERVAL.saturating_add(LATE_AFTER)) || self.check.is_in_doubt()
+    }
+
+    /// Whether it is to be rid of its streams.
+    pub(super) fn is_draining(&self) -> bool {
+        self.says_draining || self.told_to_drain
     }
 }

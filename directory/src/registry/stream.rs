@@ -6,7 +6,8 @@ use protocol::{
     BroadcastKeyHash, RelayName, StreamId, Title,
     http::{ListEvent, StreamState, StreamSummary, Visibility},
     limits::{
-        BROADCASTER_AWAY_TIME_MAX, HEARTBEAT_INTERVAL, RELAY_SILENCE_TIME_MAX, STREAM_START_TIME_MAX, TICKET_RELAYS_MAX,
+        BROADCASTER_AWAY_TIME_MAX, HEARTBEAT_INTERVAL, MOVE_OVERLAP_TIME_MAX, RELAY_SILENCE_TIME_MAX,
+        STREAM_START_TIME_MAX, TICKET_RELAYS_MAX,
     },
     stream_record::StreamRecord,
 };
@@ -25,6 +26,10 @@ pub(super) const FAILOVER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often the lists are told of a stream whose count of viewers alone changes: faster than a person reads, and a stream with
 /// a thousand joining viewers costs one event.
 pub(super) const VIEWERS_TOLD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a stream's old place is left alone once the new one plays: the broadcaster sends to both, and the reports of both relays
+/// are up to two heartbeats old.
+pub(super) const OLD_PLACE_TIME: Duration = MOVE_OVERLAP_TIME_MAX.saturating_add(HEARTBEAT_INTERVAL.saturating_mul(2));
 
 /// What one relay said of the stream in its last heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,6 +223,19 @@ impl Stream {
                     || (!self.is_carried() && self.assigned.first() == Some(relay))
             }
         }
+    }
+
+    /// Whether it is sent to this relay, or expected there, and its broadcaster was not told of another.
+    pub(super) fn has_to_leave(&self, relay: &RelayName) -> bool {
+        let told = self.live_on().is_some_and(|(_, report)| report.epoch < self.epoch);
+        !told && self.belongs_on(relay)
+    }
+
+    /// Whether a relay that has an older publisher's stream is to end it: the new place plays, and whoever followed has done so.
+    pub(super) fn has_left(&self, epoch: u32, now_us: u64) -> bool {
+        self.live_on().is_some_and(|(_, live)| {
+            live.epoch > epoch && now_us.saturating_sub(live.since_us) >= micros(OLD_PLACE_TIME)
+        })
     }
 
     /// Draws the conclusion from the reports. A stream that is live nowhere any more has `patience` left.

@@ -1,5 +1,6 @@
 //! Situations of streams and relays.
 
+mod draining;
 mod driver;
 mod lists;
 mod moving;

@@ -21,11 +21,11 @@ use crate::{
     failure::Failure,
     members::RevokeError,
     operator::{
-        MadePass, MadeRelayToken, NewPass, NewRelayToken, PassEntries, PassEntry, RelayAtWork, RelayEntries,
-        RelayEntry, RelayState, RevokedPass, StreamEntries, StreamEntry,
+        Drained, MadePass, MadeRelayToken, MoveTo, NewPass, NewRelayToken, PassEntries, PassEntry, RelayAtWork,
+        RelayEntries, RelayEntry, RelayState, RevokedPass, StreamEntries, StreamEntry,
     },
     passes::{self, PassError},
-    registry::{RelayHealth, RelayStatus, StreamStatus},
+    registry::{MoveError, RelayHealth, RelayStatus, StreamStatus},
     state_file::NotWritten,
 };
 
@@ -44,10 +44,12 @@ pub(crate) fn router(app: App) -> Router {
         .route("/operator/relay-tokens", post(make_relay_token))
         .route("/operator/relays", get(relays))
         .route("/operator/relays/{name}", delete(revoke_relay))
+        .route("/operator/relays/{name}/drain", post(drain_relay).delete(undrain_relay))
         .route("/operator/passes", get(list_passes).post(add_pass))
         .route("/operator/passes/{name}", delete(revoke_pass))
         .route("/operator/streams", get(streams))
         .route("/operator/streams/{id}", delete(end_stream))
+        .route("/operator/streams/{id}/move", post(move_stream))
         .layer(from_fn_with_state(app.clone(), operators_only))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(app)
@@ -118,7 +120,8 @@ async fn relays(State(app): State<App>) -> Json<RelayEntries> {
 fn entry(status: RelayStatus, now_s: u64) -> RelayEntry {
     let state = match status.health {
         RelayHealth::Ready => RelayState::Ready,
-        RelayHealth::Late => RelayState::Late,
+        RelayHealth::Suspect => RelayState::Suspect,
+        RelayHealth::Draining => RelayState::Draining,
         RelayHealth::Full => RelayState::Full,
         RelayHealth::Unchecked => RelayState::Unchecked,
     };
@@ -139,6 +142,29 @@ async fn revoke_relay(State(app): State<App>, Name(name): Name) -> Result<Status
     })?;
     app.registry(|registry, now_us| registry.shut_out(now_us, &name));
     warn!(relay = %name, "an operator has shut a relay out");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn drain_relay(State(app): State<App>, Name(name): Name) -> Result<Json<Drained>, Failure> {
+    drain(&app, &name, true).map(Json)
+}
+
+async fn undrain_relay(State(app): State<App>, Name(name): Name) -> Result<Json<Drained>, Failure> {
+    drain(&app, &name, false).map(Json)
+}
+
+fn drain(app: &App, name: &RelayName, wanted: bool) -> Result<Drained, Failure> {
+    let streams = app.registry(|registry, now_us| registry.drain(now_us, name, wanted)).ok_or_else(|| {
+        let message = format!("no relay named {name} is at work; `directory relays` lists those that are");
+        Failure::new(ErrorCode::RelayUnknown, message)
+    })?;
+    info!(relay = %name, streams, drain = wanted, "an operator said whether a relay is to be rid of its streams");
+    Ok(Drained { streams })
+}
+
+async fn move_stream(State(app): State<App>, Id(id): Id, Body(body): Body<MoveTo>) -> Result<StatusCode, Failure> {
+    app.registry(|registry, now_us| registry.move_stream(now_us, id, &body.relay))?;
+    info!(stream.id = %id, relay = %body.relay, "an operator moves a stream");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -183,6 +209,17 @@ async fn end_stream(State(app): State<App>, Id(id): Id) -> Result<StatusCode, Fa
     app.ended_streams().change(remember).await.map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
     warn!(stream.id = %id, "an operator ended a stream");
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<MoveError> for Failure {
+    fn from(error: MoveError) -> Self {
+        let code = match error {
+            MoveError::Stream(error) => return error.into(),
+            MoveError::Relay(_) => ErrorCode::NoRelay,
+            MoveError::There(_) => ErrorCode::InvalidRequest,
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
 impl From<PassError> for Failure {

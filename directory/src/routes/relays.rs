@@ -177,7 +177,8 @@ pub(super) async fn heartbeat(
     let answer = app.registry(|registry, now_us| {
         let end = registry.heartbeat(now_us, &name, &key, said.said_at_ms, body)?;
         let (removed, problem) = (registry.removed_at(now_us, &name), registry.problem(&name).map(str::to_owned));
-        Ok::<_, HeartbeatError>(HeartbeatAnswer { end, removed, problem, drain: false })
+        let drain = registry.is_told_to_drain(&name);
+        Ok::<_, HeartbeatError>(HeartbeatAnswer { end, removed, problem, drain })
     })?;
     if !answer.end.is_empty() {
         info!(relay = %name, streams = answer.end.len(), "a relay was told to end streams that ended or moved");

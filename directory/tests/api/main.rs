@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
 
 mod door;
+mod draining;
 mod driver;
 mod events;
 mod joining;

@@ -66,7 +66,13 @@ async fn broadcaster_whose_relay_failed_gets_another() {
     let names: Vec<_> = moved.relays.iter().map(|relay| relay.name.as_str()).collect();
     assert_eq!((names, moved.epoch), (vec!["relay-2", "relay-1"], 2));
     two.report(made.id, 2, true, 0).await;
-    assert_eq!(one.report(made.id, 1, true, 0).await, [made.id]);
+    assert!(one.report(made.id, 1, true, 0).await.is_empty(), "its viewers follow");
+    for _ in 0..5 {
+        server.clock.advance(std::time::Duration::from_secs(1));
+        two.report(made.id, 2, true, 0).await;
+    }
+    let late = one.register().await.status();
+    assert_eq!((late, one.report(made.id, 1, true, 0).await), (StatusCode::OK, vec![made.id]));
     let watch = server.post(&format!("/api/streams/{}/watch", made.id), &json!({})).send().await.unwrap();
     let watch: WatchAnswer = watch.json().await.unwrap();
     assert_eq!(watch.stream.state, StreamState::Live);

@@ -6,7 +6,9 @@ use protocol::{StreamId, ViewerId, http::StreamState};
 use service::Network;
 
 use super::driver::{World, carried, joining, key, name, names};
-use crate::registry::{HeartbeatError, Joining, Note, Orders, PlaceError, WatchError, check::CHECK_INTERVAL};
+use crate::registry::{
+    HeartbeatError, Joining, Note, Orders, PlaceError, WatchError, check::CHECK_INTERVAL, stream::OLD_PLACE_TIME,
+};
 
 fn orders(world: &World, stream: StreamId) -> Orders {
     world.registry.orders(stream, &key()).unwrap()
@@ -97,7 +99,7 @@ fn streams_of_a_relay_that_somebody_else_answers_for_move() {
     assert_eq!(told(&orders(&world, stream)), (2, Some(("b", 2))));
     assert!(world.registry.take_news_for_broadcasters());
     assert_eq!(names(&world.registry.watch(stream).unwrap().1), ["b"], "nobody is sent to it any more");
-    world.report("b", &[carried(stream, 2, true, 0)]).unwrap();
+    world.pass(OLD_PLACE_TIME + Duration::from_secs(1), &[("a", &[]), ("b", &[carried(stream, 2, true, 0)])]);
     assert_eq!(world.report("a", &live).unwrap(), [stream], "and what it carries ends once the new place plays");
 }
 

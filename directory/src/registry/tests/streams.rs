@@ -11,7 +11,7 @@ use protocol::{
 use super::driver::{World, carried, key, name};
 use crate::registry::{
     Note, PlaceError,
-    stream::{FAILOVER_TIME_MAX, INTERRUPTED_TIME_MAX},
+    stream::{FAILOVER_TIME_MAX, INTERRUPTED_TIME_MAX, OLD_PLACE_TIME},
 };
 
 #[test]
@@ -122,6 +122,10 @@ fn old_place_is_ended_once_the_new_one_plays() {
     world.reassign(stream, Some("a")).unwrap();
     assert_eq!(world.report("a", &old).unwrap(), [], "viewers have nowhere else to go yet");
     assert_eq!(world.report("b", &[carried(stream, 2, true, 0)]).unwrap(), []);
+    assert_eq!(world.report("a", &old).unwrap(), [], "they follow, and the broadcaster sends to both meanwhile");
+    world.pass(OLD_PLACE_TIME - Duration::from_millis(1), &[("b", &[carried(stream, 2, true, 0)])]);
+    assert_eq!(world.report("a", &old).unwrap(), []);
+    world.pass(Duration::from_millis(1), &[("b", &[carried(stream, 2, true, 0)])]);
     assert_eq!(world.report("a", &old).unwrap(), [stream]);
     assert_eq!(world.state(stream), Some(StreamState::Live));
 }
