@@ -19,6 +19,9 @@ const WINDOW_BYTES_MIN: usize = MESSAGE_BYTES_MAX + TRACKS_MAX * INIT_BYTES_MAX 
 /// How often a relay that an operator of the directory has shut out asks whether that still holds.
 const REVOKED_PAUSE: Duration = Duration::from_secs(30);
 
+/// Longest time to drain: longer than any platform waits for a process that it has asked to end.
+const DRAIN_SECONDS_MAX: u64 = 3600;
+
 /// Longest grace: a process that takes longer to end is in the way of whoever restarts it.
 const GRACE_SECONDS_MAX: u64 = 600;
 
@@ -82,7 +85,13 @@ pub struct Flags {
     #[arg(long, env = "RELAY_PUBLISHER_MBIT_MAX", default_value_t = 100, value_name = "MBIT")]
     pub publisher_mbit_max: u32,
 
-    /// Seconds the relay may take to end after it was asked to
+    /// Seconds that streams and viewers have, from SIGTERM or `directory drain` on, to go on at other relays before this one ends;
+    /// it ends earlier when all have left. Whoever stops it has to wait this long, and --grace-seconds more. A second SIGTERM, or
+    /// Ctrl-C, ends it without waiting
+    #[arg(long, env = "DRAIN_SECONDS", default_value_t = 15, value_name = "SECONDS")]
+    pub drain_seconds: u64,
+
+    /// Seconds the relay may take to say good-bye to those who are still there when it ends
     #[arg(long, env = "GRACE_SECONDS", default_value_t = GRACE_DEFAULT.as_secs(), value_name = "SECONDS")]
     pub grace_seconds: u64,
 
@@ -120,6 +129,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// Most bytes per second read from one broadcaster.
     pub publisher_bytes_per_s_max: u64,
+    /// How long its streams and viewers have to go on elsewhere.
+    pub drain_time_max: Duration,
     /// How long its end may take.
     pub grace: Duration,
     /// How long a connection may take to say who it is.
@@ -164,6 +175,11 @@ impl TryFrom<Flags> for Config {
             "--grace-seconds is {}; give 1 to {GRACE_SECONDS_MAX}",
             flags.grace_seconds
         );
+        ensure!(
+            flags.drain_seconds <= DRAIN_SECONDS_MAX,
+            "--drain-seconds is {}; give 0 to {DRAIN_SECONDS_MAX}",
+            flags.drain_seconds
+        );
         // An empty variable of the environment is one that is not set.
         let credentials = [flags.join_token, flags.join_secret].into_iter().flatten().filter(|text| !text.is_empty());
         Ok(Self {
@@ -183,6 +199,7 @@ impl TryFrom<Flags> for Config {
                 window_bytes: flags.window_bytes,
             },
             publisher_bytes_per_s_max: u64::from(flags.publisher_mbit_max) * 1_000_000 / 8,
+            drain_time_max: Duration::from_secs(flags.drain_seconds),
             grace: Duration::from_secs(flags.grace_seconds),
             first_message_time_max: FIRST_MESSAGE_TIME_MAX,
             ca: flags.ca.filter(|file| !file.as_os_str().is_empty()),
@@ -243,6 +260,7 @@ mod tests {
             (["--streams-max", "0"], "--streams-max is 0"),
             (["--viewers-max", "0"], "--viewers-max is 0"),
             (["--publisher-mbit-max", "0"], "--publisher-mbit-max is 0"),
+            (["--drain-seconds", "3601"], "--drain-seconds is 3601"),
             (["--grace-seconds", "601"], "--grace-seconds is 601"),
         ] {
             assert!(refused(&arguments).contains(words), "{arguments:?}: {}", refused(&arguments));

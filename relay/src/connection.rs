@@ -181,6 +181,9 @@ impl Incoming {
         let session = self.session(protocol, ticket, Action::Publish)?;
         check_tracks(&tracks)?;
         let grant = session.grant();
+        if self.house.drain.is_draining() {
+            return Err(draining());
+        }
         let seat = self.house.streams.publish(grant.stream, grant.epoch, tracks, Instant::now());
         Ok((seat.map_err(|refused| End::error(refused.code(), refused))?, session))
     }
@@ -190,6 +193,9 @@ impl Incoming {
         // A verified ticket to watch names its viewer.
         let viewer =
             session.viewer().ok_or_else(|| End::error(ErrorCode::TicketInvalid, "the ticket names no viewer"))?;
+        if self.house.drain.is_draining() && !self.house.streams.carries(session.grant().stream) {
+            return Err(draining());
+        }
         let now_ms = self.house.clock.now_us() / 1000;
         let seat = self.house.streams.watch(session.grant().stream, viewer, Instant::now(), now_ms);
         Ok((seat.map_err(|refused| End::error(refused.code(), refused))?, session))
@@ -232,6 +238,11 @@ impl Incoming {
         debug!("somebody asked who answers here");
         Ok(ToDirectory::Identity { identity })
     }
+}
+
+/// Somebody comes to a relay that is about to end.
+fn draining() -> End {
+    End::error(ErrorCode::ShuttingDown, "this relay takes nobody new, as it is about to end; go to another")
 }
 
 fn check_protocol(protocol: u16) -> Result<(), End> {

@@ -12,7 +12,7 @@ use std::{
 
 use protocol::{
     ErrorCode, PROTOCOL_VERSION, Secret,
-    http::{ApiError, HeartbeatAnswer, RegisterServer, RegisteredServer, RemovedViewer},
+    http::{ApiError, Heartbeat, HeartbeatAnswer, RegisterServer, RegisteredServer, RemovedViewer},
     limits::HEARTBEAT_INTERVAL,
     relay_proof::Assertion,
     signing::InvalidKey,
@@ -207,8 +207,12 @@ impl DirectoryLink {
         };
         let mut failing = false;
         loop {
-            match self.heartbeat().await {
+            let draining = self.house.drain.is_draining();
+            match self.heartbeat(draining).await {
                 Ok(answer) => {
+                    if draining {
+                        self.house.drain.was_heard();
+                    }
                     if std::mem::replace(&mut failing, false) {
                         info!("the directory is reached again");
                     }
@@ -237,10 +241,11 @@ impl DirectoryLink {
         }
     }
 
-    async fn heartbeat(&self) -> Result<HeartbeatAnswer, CallError> {
+    async fn heartbeat(&self, draining: bool) -> Result<HeartbeatAnswer, CallError> {
         let path = format!("api/relays/{}/heartbeat", self.joining.name);
         let call = self.client.post(self.at(&path));
-        let call = self.signed(call, &format!("POST /{path}"), &self.house.streams.report())?;
+        let report = Heartbeat { draining, ..self.house.streams.report() };
+        let call = self.signed(call, &format!("POST /{path}"), &report)?;
         answer(call.send().await).await
     }
 
@@ -255,6 +260,7 @@ impl DirectoryLink {
                 info!(stream.id = %stream, viewer.id = %viewer, "a viewer was removed by the broadcaster");
             }
         }
+        self.house.drain.order(orders.drain);
         let problem = orders.problem;
         if self.house.standing.set_problem(problem.clone()) {
             match problem {

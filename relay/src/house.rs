@@ -13,7 +13,9 @@ use service::Clock;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{connection::End, metrics::Metrics, rate::Attempts, standing::Standing, stream::streams::Streams};
+use crate::{
+    connection::End, drain::Drain, metrics::Metrics, rate::Attempts, standing::Standing, stream::streams::Streams,
+};
 
 /// The relay, as its connections see it.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct House {
     pub publisher_bytes_per_s_max: u64,
     /// How long the first message may take.
     pub first_message_time_max: Duration,
+    /// Whether it gets rid of its streams.
+    pub drain: Drain,
     /// Cancelled when the relay is to stop.
     pub stopping: CancellationToken,
 }

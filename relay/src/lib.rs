@@ -5,6 +5,7 @@ pub mod config;
 pub mod connection;
 pub mod data_dir;
 pub mod directory_link;
+pub mod drain;
 pub mod house;
 pub mod listener;
 pub mod metrics;
@@ -25,6 +26,7 @@ use anyhow::{Context as _, Result, ensure};
 pub use config::{Config, Flags};
 use data_dir::DataDir;
 use directory_link::{DirectoryLink, Terms};
+use drain::Drain;
 use house::House;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
@@ -49,6 +51,7 @@ pub struct Relay {
     data_dir: DataDir,
     key: SigningKey,
     door: Arc<Door>,
+    drain: Drain,
 }
 
 impl Relay {
@@ -67,7 +70,13 @@ impl Relay {
         let door = Arc::new(Door::open(&config.door, &config.data_dir, public_host)?);
         let public = listener::listen(config.listen).await?;
         let internal = service::listener::listen(config.internal_listen, "--internal-listen").await?;
-        Ok(Self { config, public, internal, data_dir, key, door })
+        Ok(Self { config, public, internal, data_dir, key, door, drain: Drain::default() })
+    }
+
+    /// What has it drain and then end.
+    #[must_use]
+    pub fn drain(&self) -> Drain {
+        self.drain.clone()
     }
 
     /// Where the public is listened for.
@@ -86,12 +95,12 @@ impl Relay {
         service::listener::local_addr(&self.internal)
     }
 
-    /// Serves until `life` is asked to stop, and ends within the grace.
+    /// Serves until `life` is asked to stop, or until it has drained, and ends within the grace.
     ///
     /// # Errors
     /// When the relay can't begin to serve.
     pub async fn run(self, life: Lifecycle) -> Result<()> {
-        let Self { config, public, internal, data_dir, key, door } = self;
+        let Self { config, public, internal, data_dir, key, door, drain } = self;
         let address = service::listener::local_addr(&public)?;
         let internal_address = service::listener::local_addr(&internal)?;
         let metrics = Arc::new(Metrics::default());
@@ -115,6 +124,7 @@ impl Relay {
             attempts: Attempts::default(),
             first_message_time_max: config.first_message_time_max,
             publisher_bytes_per_s_max: config.publisher_bytes_per_s_max,
+            drain: drain.clone(),
             stopping: life.stopping(),
         });
         let (streams_max, viewers_max) = (config.capacity.streams_max, config.capacity.viewers_max);
@@ -129,6 +139,7 @@ impl Relay {
         let link = DirectoryLink::new(client, terms, data_dir, Arc::clone(&house));
         life.spawn(link.run(life.stopping()));
         life.spawn(tick(Arc::clone(&house)));
+        life.spawn(drain.keep(Arc::clone(&house), config.drain_time_max, life.clone()));
         internal_listener::serve(internal, registry, readiness(&house, &door), &life);
         let connections_max = listener::connections_max(streams_max, viewers_max);
         info!(relay = %house.name, listen = %address, internal_listen = %internal_address, "serving");
@@ -153,6 +164,7 @@ fn readiness(house: &Arc<House>, door: &Arc<Door>) -> internal_listener::Readine
     let (house, door) = (Arc::clone(house), Arc::clone(door));
     Arc::new(move || {
         door.ready()?;
+        house.drain.judged()?;
         house.standing.judged()?;
         let has_joined = house.ticket_key.read().unwrap_or_else(PoisonError::into_inner).is_some();
         if has_joined { Ok(()) } else { Err("the directory has not let this relay join yet".to_owned()) }

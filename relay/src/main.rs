@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser as _;
-use relay::{Config, Flags, Relay};
+use relay::{Config, Flags, Relay, drain};
 use service::{Lifecycle, telemetry};
 
 #[tokio::main]
@@ -24,6 +24,6 @@ async fn start(flags: Flags) -> Result<()> {
     service::listener::raise_open_files_limit();
     let life = Lifecycle::new();
     let relay = Relay::bind(config).await?;
-    life.stop_on_signals()?;
+    drain::on_signals(relay.drain(), &life)?;
     relay.run(life).await
 }

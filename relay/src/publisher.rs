@@ -16,7 +16,7 @@ use crate::{
     house::House,
     rate::{Chatter, Pace},
     session::Session,
-    stream::{PublisherSeat, PushError},
+    stream::{PublisherSeat, PushError, moving::are_well_formed},
     transport::{Message, websocket::Socket},
 };
 
@@ -122,7 +122,13 @@ impl Publishing {
                 match parse(&text)? {
                     FromBroadcaster::EndStream {} => Err(End::StreamEnded),
                     FromBroadcaster::RenewTicket { ticket } => self.session.renew(&ticket),
-                    FromBroadcaster::Moving { .. } => Ok(()),
+                    FromBroadcaster::Moving { relays } if are_well_formed(&relays) => {
+                        info!(relays = relays.len(), "the broadcaster moves");
+                        self.seat.move_to(relays, Instant::now()).map_err(end_of)
+                    }
+                    FromBroadcaster::Moving { .. } => {
+                        Err(End::error(ErrorCode::InvalidRequest, "the relays to move to are not well described"))
+                    }
                 }
             }
         }

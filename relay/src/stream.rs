@@ -11,6 +11,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::metrics::Metrics;
 
 pub mod audience;
+pub(crate) mod moving;
 mod publisher_seat;
 mod removed;
 pub mod streams;
@@ -18,6 +19,7 @@ mod viewer_seat;
 pub mod window;
 
 use audience::Audience;
+use moving::Moving;
 pub use publisher_seat::{PublisherNotice, PublisherSeat, PushError};
 pub use viewer_seat::{ViewerEvent, ViewerSeat};
 use window::Window;
@@ -48,6 +50,8 @@ struct State {
     /// Counts the publishers this stream has had; the newest one is the one that may publish.
     session: u64,
     gone: Option<Gone>,
+    /// Where the stream goes on, when its publisher has said so.
+    moving: Option<Moving>,
     audience: Audience,
     announced: Announced,
     keys_wanted: Vec<KeyWanted>,
@@ -60,7 +64,7 @@ enum Gone {
     Ended,
     /// Its broadcaster was away too long.
     Left,
-    /// Nobody sends it to this relay.
+    /// Nobody sends it to this relay, or no longer.
     NotLive,
 }
 
@@ -95,6 +99,7 @@ impl Stream {
             publisher: Publisher::Away { since: now },
             session: 0,
             gone: None,
+            moving: None,
             audience: Audience::default(),
             announced: Announced::default(),
             keys_wanted: Vec::new(),

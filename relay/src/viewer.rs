@@ -80,12 +80,13 @@ impl Viewing {
                     more = true;
                 }
                 _ = alive.tick() => keep_alive(&mut self.socket).await?,
-                // Set anew only when it is over: while media flow, it comes a few times a second, and finds nothing to do.
+                // Set anew only when it is over: while media flow, it comes a few times a second, and finds little to do.
                 () = quiet.as_mut() => {
                     if self.socket.said_at().elapsed() >= KEEP_ALIVE_INTERVAL {
                         self.show_life().await?;
                     }
                     quiet.as_mut().reset(self.socket.said_at() + KEEP_ALIVE_INTERVAL);
+                    more = true;
                 }
                 () = std::future::ready(()), if more => more = self.send_events().await?,
                 () = self.seat.changed(), if !more => more = true,
@@ -111,7 +112,7 @@ impl Viewing {
     /// Sends some of what there is to send; whether there may be more.
     async fn send_events(&mut self) -> Result<bool, End> {
         for _ in 0..EVENTS_AT_ONCE_MAX {
-            let message = match self.seat.next_event() {
+            let message = match self.seat.next_event(Instant::now()) {
                 None => return Ok(false),
                 Some(ViewerEvent::Ended) => return Err(End::StreamEnded),
                 Some(ViewerEvent::NotLive) => return Err(End::error(ErrorCode::StreamNotLive, Refused::NotLive)),
@@ -128,6 +129,7 @@ impl Viewing {
                     path: vec![self.house.name.clone()],
                 },
                 Some(ViewerEvent::Broadcaster { present }) => ToViewer::Broadcaster { present },
+                Some(ViewerEvent::Move { relays, within_ms }) => ToViewer::Move { relays: relays.to_vec(), within_ms },
                 Some(ViewerEvent::Viewers(count)) => ToViewer::Viewers { count },
             };
             self.socket.send_text(text_of(&message)).await?;

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use protocol::{ErrorCode, MediaHeader, MediaKind, StreamId, TrackNumber, control::AudienceMember};
+use protocol::{ErrorCode, MediaHeader, MediaKind, StreamId, TrackNumber, control::AudienceMember, http::RelayAddress};
 use thiserror::Error;
 use tokio::{sync::Notify, sync::watch, time::Instant};
 
-use super::{Publisher, Stream, audience::Audience, window::Refusal};
+use super::{Publisher, Stream, audience::Audience, moving::Moving, window::Refusal};
 
 /// How often a publisher is told at most who watches: a list that people read.
 const AUDIENCE_INTERVAL: Duration = Duration::from_secs(1);
@@ -102,6 +102,21 @@ impl PublisherSeat {
         if becomes_live {
             self.liveness.notify_one();
         }
+        Ok(())
+    }
+
+    /// The stream goes on at `relays`: its viewers are told.
+    ///
+    /// # Errors
+    /// When the seat is no longer the stream's.
+    pub fn move_to(&self, relays: Vec<RelayAddress>, now: Instant) -> Result<(), PushError> {
+        let mut state = self.stream.state();
+        if state.session != self.session {
+            return Err(PushError::Superseded);
+        }
+        state.moving = Some(Moving::new(relays, now));
+        drop(state);
+        self.stream.wake_viewers();
         Ok(())
     }
 

@@ -38,6 +38,17 @@ pub struct Capacity {
     pub window_bytes: usize,
 }
 
+/// Who is here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Busy {
+    /// Streams that are carried, their broadcasters connected or away for a moment.
+    pub streams: u32,
+    /// Broadcasters that are connected.
+    pub publishers: u32,
+    /// Viewers.
+    pub viewers: u32,
+}
+
 /// Why somebody with a good ticket is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refused {
@@ -200,6 +211,7 @@ impl Streams {
             tracks_version: None,
             broadcaster_present: true,
             viewers_version: None,
+            move_told: None,
             viewers_of_relay: Arc::clone(&self.viewers),
         })
     }
@@ -252,6 +264,30 @@ impl Streams {
             load: RelayLoad::default(),
             draining: false,
         }
+    }
+
+    /// What is here that a relay which wants to end has to be rid of.
+    #[must_use]
+    pub fn busy(&self) -> Busy {
+        let rooms = self.rooms();
+        let mut busy = Busy { viewers: self.viewers.load(Ordering::Relaxed), ..Busy::default() };
+        for stream in rooms.streams.values() {
+            let state = stream.state();
+            busy.streams += u32::from(!state.is_awaited());
+            busy.publishers += u32::from(matches!(state.publisher, Publisher::Connected { .. }));
+        }
+        busy
+    }
+
+    /// Whether the stream is here, rather than only waited for.
+    #[must_use]
+    pub fn carries(&self, id: StreamId) -> bool {
+        self.rooms().streams.get(&id).is_some_and(|stream| !stream.state().is_awaited())
+    }
+
+    /// The directory is to be told something at once.
+    pub fn report_now(&self) {
+        self.liveness.notify_one();
     }
 
     /// Waits until a stream became live, was left or ended since the last call returned.
@@ -317,6 +353,7 @@ impl Stream {
         state.session += 1;
         state.publisher = Publisher::Connected { chunk_arrived: false };
         state.keys_wanted.clear();
+        state.moving = None;
         if *state.tracks == *tracks {
             state.window.begin_again();
         } else {
@@ -332,7 +369,8 @@ impl Stream {
         let state = self.state();
         match state.publisher {
             Publisher::Away { since } if now.duration_since(since) >= BROADCASTER_AWAY_TIME_MAX => {
-                Some(if state.is_awaited() { Gone::NotLive } else { Gone::Left })
+                // Whoever has not followed a stream that moved is not told that it is over.
+                Some(if state.is_awaited() || state.moving.is_some() { Gone::NotLive } else { Gone::Left })
             }
             _ => None,
         }

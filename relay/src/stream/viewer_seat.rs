@@ -5,8 +5,8 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use protocol::{StreamId, TrackInfo, TrackNumber, ViewerId};
-use tokio::sync::watch;
+use protocol::{StreamId, TrackInfo, TrackNumber, ViewerId, http::RelayAddress};
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Gone, Publisher, Stream,
@@ -26,6 +26,8 @@ pub struct ViewerSeat {
     pub(super) tracks_version: Option<u64>,
     pub(super) broadcaster_present: bool,
     pub(super) viewers_version: Option<u64>,
+    /// When the move was said that this viewer was told of.
+    pub(super) move_told: Option<Instant>,
     /// Viewers over all streams of the relay.
     pub(super) viewers_of_relay: Arc<AtomicU32>,
 }
@@ -49,11 +51,18 @@ pub enum ViewerEvent {
     },
     /// How many watch.
     Viewers(u32),
+    /// The stream goes on elsewhere.
+    Move {
+        /// Where, best first.
+        relays: Arc<[RelayAddress]>,
+        /// How many milliseconds it still comes here.
+        within_ms: u32,
+    },
     /// Media.
     Media(Delivery),
     /// The stream is over.
     Ended,
-    /// Nobody has sent the stream to this relay.
+    /// Nobody sends the stream to this relay.
     NotLive,
     /// The broadcaster has removed this viewer.
     Removed,
@@ -72,8 +81,9 @@ impl ViewerSeat {
         let _ = self.wake.changed().await;
     }
 
-    /// What the viewer is to be sent next; `None`: nothing before the next change.
-    pub fn next_event(&mut self) -> Option<ViewerEvent> {
+    /// What the viewer is to be sent next at `now`; `None`: nothing before the next change, but for a move, for which it is asked
+    /// again within [`protocol::limits::KEEP_ALIVE_INTERVAL`].
+    pub fn next_event(&mut self, now: Instant) -> Option<ViewerEvent> {
         let mut state = self.stream.state();
         match state.gone {
             Some(Gone::Ended | Gone::Left) => return Some(ViewerEvent::Ended),
@@ -94,6 +104,12 @@ impl ViewerSeat {
         if self.broadcaster_present != present {
             self.broadcaster_present = present;
             return Some(ViewerEvent::Broadcaster { present });
+        }
+        if let Some(moving) = state.moving.as_ref().filter(|moving| self.move_told != Some(moving.since()))
+            && let Some((relays, within_ms)) = moving.told(self.viewer, now)
+        {
+            self.move_told = Some(moving.since());
+            return Some(ViewerEvent::Move { relays, within_ms });
         }
         match self.viewers_version.replace(state.announced.version) {
             // Somebody who has just come is told the number that holds now, itself included.

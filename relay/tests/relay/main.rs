@@ -4,6 +4,7 @@
 
 mod directory;
 mod door;
+mod drain;
 mod driver;
 mod floods;
 mod identity;

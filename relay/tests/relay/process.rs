@@ -43,22 +43,62 @@ pub(crate) async fn start_with(folder: &std::path::Path, arguments: &[&str]) -> 
     }
 }
 
+/// The binary with a broadcaster; no directory is to be found.
 #[cfg(unix)]
-#[tokio::test]
-async fn sigterm_sends_everybody_away_and_ends_with_success() {
-    let folder = tempfile::tempdir().unwrap();
+async fn start_with_broadcaster(folder: &std::path::Path) -> (Child, Peer) {
     let signer = new_key();
-    DataDir::open(folder.path().into()).unwrap().keep_ticket_key(&signer.public_key()).unwrap();
-    let (mut process, address) = start(folder.path()).await;
+    DataDir::open(folder.into()).unwrap().keep_ticket_key(&signer.public_key()).unwrap();
+    let (process, address) = start(folder).await;
     let mut broadcaster = Peer::connect(address, None).await;
     let ticket = signer.sign(&grant(Action::Publish, stream(1), 1)).unwrap();
     broadcaster.say(json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks()})).await;
     broadcaster.text("stream_registered").await;
+    (process, broadcaster)
+}
+
+#[cfg(unix)]
+async fn terminate(process: &Child) {
     let pid = process.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn sigterm_without_a_directory_to_be_found_sends_everybody_away_soon_and_ends_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, mut broadcaster) = start_with_broadcaster(folder.path()).await;
+    terminate(&process).await;
     broadcaster.ends_with(ErrorCode::ShuttingDown).await;
     drop(broadcaster);
     assert!(timeout(Duration::from_secs(8), process.wait()).await.unwrap().unwrap().success());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn second_sigterm_ends_at_once_and_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, mut broadcaster) = start_with_broadcaster(folder.path()).await;
+    let begun = std::time::Instant::now();
+    terminate(&process).await;
+    // Signals that come together are one; the second is sent when the first was worked on.
+    broadcaster.text("received").await;
+    broadcaster.text("received").await;
+    terminate(&process).await;
+    broadcaster.ends_with(ErrorCode::ShuttingDown).await;
+    drop(broadcaster);
+    assert!(timeout(Duration::from_secs(8), process.wait()).await.unwrap().unwrap().success());
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn sigterm_without_a_stream_ends_at_once_and_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, _) = start(folder.path()).await;
+    let begun = std::time::Instant::now();
+    terminate(&process).await;
+    assert!(timeout(Duration::from_secs(8), process.wait()).await.unwrap().unwrap().success());
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ struct Stub {
     clock: Clock,
     /// The relay that has joined, and when it said its newest assertion.
     relay: Mutex<Option<(PublicKey, u64)>>,
+    /// What heartbeats are answered with.
+    orders: Mutex<Value>,
     /// What the next answers are, instead of the good ones.
     answers: Mutex<Vec<(StatusCode, Value)>>,
     /// Whether every answer is that it is broken.
@@ -82,7 +84,8 @@ async fn heartbeat(stub: State<Arc<Stub>>, headers: HeaderMap, body: Bytes) -> (
     let key = stub.relay.lock().unwrap().expect("a relay that has joined").0;
     stub.check(&key, "POST /api/relays/relay-1/heartbeat", &headers, &body);
     stub.note("heartbeat", &headers, &body);
-    stub.answer(orders(json!({})))
+    let good = stub.orders.lock().unwrap().clone();
+    stub.answer(good)
 }
 
 /// An answer to a heartbeat.
@@ -127,6 +130,7 @@ impl Directory {
             ticket_key: handed.unwrap().parse().unwrap(),
             clock,
             relay: Mutex::default(),
+            orders: Mutex::new(orders(json!({}))),
             answers: Mutex::default(),
             away: AtomicBool::default(),
         });
@@ -166,6 +170,11 @@ impl Directory {
     /// The next answer, whatever is asked. The last given is the first used.
     pub(crate) fn answers_next(&self, status: u16, body: Value) {
         self.stub.answers.lock().unwrap().push((StatusCode::from_u16(status).unwrap(), body));
+    }
+
+    /// What heartbeats are answered with from now on.
+    pub(crate) fn orders_from_now_on(&self, orders: Value) {
+        *self.stub.orders.lock().unwrap() = orders;
     }
 
     /// Answers are the good ones from now on.

@@ -35,12 +35,13 @@ fn push(seat: &PublisherSeat, kind: MediaKind, segment: u32) -> Result<(), PushE
 
 fn events(seat: &mut ViewerSeat) -> Vec<&'static str> {
     let mut names = vec![];
-    while let Some(event) = seat.next_event() {
+    while let Some(event) = seat.next_event(Instant::now()) {
         names.push(match event {
             ViewerEvent::Watching { .. } => "watching",
             ViewerEvent::Broadcaster { present: true } => "present",
             ViewerEvent::Broadcaster { present: false } => "away",
             ViewerEvent::Viewers(_) => "viewers",
+            ViewerEvent::Move { .. } => "move",
             ViewerEvent::Media(_) => "media",
             ViewerEvent::Ended => {
                 names.push("ended");
