@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{Stream, StreamExt as _, pin_mut};
+use futures_util::{StreamExt as _, pin_mut};
 use protocol::{
-    BroadcastKey, StreamId, ViewerId,
+    BroadcastKey, ErrorCode, StreamId, ViewerId,
     http::{Assignment, CreateStream, CreatedStream, Order},
     seal::{ContentKey, SealError, Sealer},
 };
@@ -19,6 +19,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    claim::Claim,
     directory_client::{DirectoryClient, DirectoryError},
     ffmpeg::encoder,
     media_clock::MediaClock,
@@ -91,11 +92,10 @@ impl Broadcast {
         let key_frame_wanted = Arc::new(Notify::new());
         let media_clock = Arc::new(MediaClock::default());
         let (ordered, orders) = watch::channel(None);
+        let claim = Arc::new(Claim::new(directory.clone(), stream, key.clone(), &assignment));
         let uplink = Uplink {
-            directory: directory.clone(),
+            claim: Arc::clone(&claim),
             authorities: options.authorities,
-            stream,
-            key: key.clone(),
             outbox: Arc::clone(&outbox),
             has_picture: true,
             has_sound,
@@ -129,6 +129,7 @@ impl Broadcast {
             uplink: Arc::new(uplink),
             board: board.clone(),
             directory: directory.clone(),
+            claim,
             ordered,
             stream,
             key: key.clone(),
@@ -168,6 +169,7 @@ struct Session {
     uplink: Arc<Uplink>,
     board: StatusBoard,
     directory: DirectoryClient,
+    claim: Arc<Claim>,
     ordered: watch::Sender<Option<Assignment>>,
     stream: StreamId,
     key: BroadcastKey,
@@ -183,13 +185,13 @@ impl Session {
         tasks.spawn(async move { uplink.run(assignment).await.map_err(|error| error.to_string()) });
 
         let outbox = Arc::clone(&self.picture.outbox);
-        let (orders, ordered) = (self.directory.orders(self.stream, &self.key), self.ordered.clone());
+        let (claim, ordered) = (Arc::clone(&self.claim), self.ordered.clone());
         let stop = self.stop.clone();
         tasks.spawn(async move {
             let failure = async {
                 tokio::select! {
                     error = outbox.seal_failure() => error.to_string(),
-                    sentence = obey(orders, &ordered) => sentence,
+                    sentence = obey(&claim, &ordered) => sentence,
                 }
             };
             stop.run_until_cancelled(failure).await.map_or(Ok(()), Err)
@@ -223,14 +225,29 @@ impl Session {
     }
 }
 
-/// Passes the directory's orders on until one says that the stream is over; why it is.
-async fn obey(orders: impl Stream<Item = Order>, ordered: &watch::Sender<Option<Assignment>>) -> String {
-    pin_mut!(orders);
+/// Passes the directory's orders on until one says that the stream is over; why it is. A directory that has forgotten the stream is
+/// reminded of it.
+async fn obey(claim: &Claim, ordered: &watch::Sender<Option<Assignment>>) -> String {
     loop {
-        match orders.next().await {
-            Some(Order::Assignment { assignment }) => drop(ordered.send_replace(Some(assignment))),
-            Some(Order::End { message }) => return message.trim_end_matches('.').to_owned(),
-            None => return std::future::pending().await,
+        let orders = claim.orders();
+        pin_mut!(orders);
+        let error = loop {
+            match orders.next().await {
+                Some(Ok(Order::Assignment { assignment })) => {
+                    claim.keep(&assignment);
+                    ordered.send_replace(Some(assignment));
+                }
+                Some(Ok(Order::End { message })) => return message.trim_end_matches('.').to_owned(),
+                Some(Err(error)) => break error,
+                None => return std::future::pending().await,
+            }
+        };
+        if error.code() != Some(ErrorCode::StreamNotFound) || !claim.has_record() {
+            return std::future::pending().await;
+        }
+        match claim.restored(error).await {
+            Ok(assignment) => drop(ordered.send_replace(Some(assignment))),
+            Err(error) => return error.to_string().trim_end_matches('.').to_owned(),
         }
     }
 }

@@ -10,8 +10,8 @@ use std::{error::Error, io, time::Duration};
 use protocol::{
     BroadcastKey, ErrorCode, RelayName, Secret, StreamId, ViewerId,
     http::{
-        ApiError, Assignment, AssignmentRequest, CreateStream, CreatedStream, ListEvent, Order, StreamList,
-        StreamSummary, WatchAnswer,
+        ApiError, Assignment, AssignmentRequest, CreateStream, CreatedStream, ListEvent, Order, RestoreStream,
+        StreamList, StreamSummary, WatchAnswer,
     },
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -143,13 +143,23 @@ impl DirectoryClient {
         self.json(request.json(&AssignmentRequest { failed })).await
     }
 
+    /// Brings back the stream of `record` to a directory that does not know it any more.
+    ///
+    /// # Errors
+    /// When the record or the key is refused, the stream was ended, no relay is there, or the directory can't be reached.
+    pub async fn restore_stream(&self, key: &BroadcastKey, record: &Secret) -> Result<Assignment, DirectoryError> {
+        let request = self.request(Method::POST, "api/streams/restore").bearer_auth(key.expose());
+        self.json(request.json(&RestoreStream { record: record.clone() })).await
+    }
+
     /// What the directory wants of whoever holds `key`, for as long as the result is polled: first where the stream belongs. It
-    /// connects again by itself whenever the connection breaks, and ends only when the directory knows no such stream or key.
+    /// connects again by itself whenever the connection breaks, and ends only, with an error, when the directory knows no such
+    /// stream or key.
     pub fn orders(
         &self,
         stream: StreamId,
         key: &BroadcastKey,
-    ) -> impl futures_util::Stream<Item = Order> + Send + use<> {
+    ) -> impl futures_util::Stream<Item = Result<Order, DirectoryError>> + Send + use<> {
         orders::orders(self.clone(), stream, key.clone())
     }
 

@@ -41,6 +41,7 @@ pub mod options;
 pub mod sources;
 pub mod status;
 
+mod claim;
 mod ffmpeg;
 mod media_clock;
 mod outbox;

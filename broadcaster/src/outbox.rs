@@ -1,7 +1,9 @@
 //! Where encoders leave what they made and the uplink fetches it. Leaving something never waits.
+//!
+//! Each connection has a lane of its own: one that is slow or silent holds up no other.
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -22,7 +24,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Outbox {
     inner: Mutex<Inner>,
-    filled: Notify,
     tracks: watch::Sender<Vec<TrackInfo>>,
     seal_failure: watch::Sender<Option<SealError>>,
     clock: DirectoryClock,
@@ -32,7 +33,64 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 struct Inner {
     packager: Packager,
+    /// Never empty: while nobody is connected the last one goes on, so that the next connection begins at the newest key frame.
+    lanes: Vec<LaneState>,
+    lanes_opened: u64,
+}
+
+#[derive(Debug)]
+struct LaneState {
+    id: u64,
+    /// Whether a connection empties it.
+    attached: bool,
     queue: UplinkQueue,
+    filled: Arc<Notify>,
+}
+
+/// What waits for one connection. Dropping it is the connection's end.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    outbox: Arc<Outbox>,
+    id: u64,
+    filled: Arc<Notify>,
+}
+
+impl Lane {
+    /// The next message for this connection, as soon as there is one. May be cancelled without a loss.
+    pub(crate) async fn next(&self) -> Bytes {
+        loop {
+            let next = self.outbox.inner().lane(self.id).and_then(|lane| lane.queue.next());
+            if let Some(message) = next {
+                return message;
+            }
+            self.filled.notified().await;
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.outbox.inner().close(self.id);
+    }
+}
+
+impl Inner {
+    fn lane(&mut self, id: u64) -> Option<&mut LaneState> {
+        self.lanes.iter_mut().find(|lane| lane.id == id)
+    }
+
+    fn close(&mut self, id: u64) {
+        if self.lanes.len() > 1 {
+            self.lanes.retain(|lane| lane.id != id);
+        } else if let Some(lane) = self.lane(id) {
+            lane.attached = false;
+        }
+    }
+
+    /// The lane that has left out least: what one connection was sent was not left out.
+    fn fullest(&self) -> Option<&LaneState> {
+        self.lanes.iter().min_by_key(|lane| lane.queue.dropped().frames)
+    }
 }
 
 impl Outbox {
@@ -40,9 +98,10 @@ impl Outbox {
     pub(crate) fn new(clock: DirectoryClock, has_picture: bool, sealer: Option<Sealer>) -> Self {
         let leading = if has_picture { PICTURE_TRACK } else { SOUND_TRACK };
         let packager = Packager::new(local_now_us(), has_picture, sealer);
+        let queue = UplinkQueue::new(leading);
+        let unattached = LaneState { id: 0, attached: false, queue, filled: Arc::default() };
         Self {
-            inner: Mutex::new(Inner { packager, queue: UplinkQueue::new(leading) }),
-            filled: Notify::new(),
+            inner: Mutex::new(Inner { packager, lanes: vec![unattached], lanes_opened: 0 }),
             tracks: watch::Sender::default(),
             seal_failure: watch::Sender::default(),
             clock,
@@ -108,25 +167,28 @@ impl Outbox {
     }
 
     /// A new connection begins, with these tracks: it gets init segments and the current segment first.
-    pub(crate) fn begin_connection(&self, tracks: &[TrackInfo]) {
-        self.inner().queue.begin_connection(tracks.iter().map(|track| track.track).collect());
-        self.filled.notify_one();
-    }
-
-    /// The next message for the present connection, as soon as there is one.
-    pub(crate) async fn next(&self) -> Bytes {
-        loop {
-            let next = self.inner().queue.next();
-            if let Some(message) = next {
-                return message;
-            }
-            self.filled.notified().await;
+    pub(crate) fn open(self: &Arc<Self>, tracks: &[TrackInfo]) -> Lane {
+        let mut inner = self.inner();
+        inner.lanes_opened += 1;
+        let id = inner.lanes_opened;
+        let filled = Arc::<Notify>::default();
+        let unattached = inner.lanes.iter().position(|lane| !lane.attached);
+        let mut queue = match unattached {
+            Some(position) => Some(inner.lanes.swap_remove(position).queue),
+            None => inner.fullest().map(|lane| lane.queue.clone()),
+        };
+        if let Some(queue) = &mut queue {
+            queue.begin_connection(tracks.iter().map(|track| track.track).collect());
         }
+        inner.lanes.extend(queue.map(|queue| LaneState { id, attached: true, queue, filled: Arc::clone(&filled) }));
+        drop(inner);
+        filled.notify_one();
+        Lane { outbox: Arc::clone(self), id, filled }
     }
 
     /// What was left out so far.
     pub(crate) fn dropped(&self) -> Dropped {
-        self.inner().queue.dropped()
+        self.inner().fullest().map(|lane| lane.queue.dropped()).unwrap_or_default()
     }
 
     /// Frames that were encoded so far.
@@ -147,9 +209,10 @@ impl Outbox {
 
     fn leave(&self, mut inner: MutexGuard<'_, Inner>, chunk: Option<OutgoingChunk>) {
         if let Some(chunk) = chunk {
-            inner.queue.push(chunk);
-            drop(inner);
-            self.filled.notify_one();
+            for lane in &mut inner.lanes {
+                lane.queue.push(chunk.clone());
+                lane.filled.notify_one();
+            }
         }
     }
 
@@ -182,17 +245,17 @@ mod tests {
     }
 
     /// An outbox that seals, and what a viewer opens it with.
-    fn sealing() -> (Outbox, Opener) {
+    fn sealing() -> (Arc<Outbox>, Opener) {
         let key = ContentKey::generate().unwrap();
         let outbox = Outbox::new(DirectoryClock::local(), true, Some(Sealer::new(key.clone(), stream())));
-        (outbox, Opener::new(key, stream()))
+        (Arc::new(outbox), Opener::new(key, stream()))
     }
 
     /// What waits to be sent, all of which a viewer must open or know already: the messages with init segments, and how many
     /// chunks were new.
-    fn drain(outbox: &Outbox, opener: &mut Opener) -> (Vec<Bytes>, usize) {
+    fn drain(lane: &Lane, opener: &mut Opener) -> (Vec<Bytes>, usize) {
         let (mut inits, mut chunks) = (Vec::new(), 0);
-        while let Some(message) = outbox.next().now_or_never() {
+        while let Some(message) = lane.next().now_or_never() {
             match opener.open(&mut message.to_vec()).unwrap() {
                 Opened::Payload(MediaHeader { kind: MediaKind::Init, .. }, _) => inits.push(message),
                 Opened::Payload(..) => chunks += 1,
@@ -208,10 +271,10 @@ mod tests {
         let mut sent = Vec::new();
         for last in [1, 1, 2] {
             outbox.picture_config(&config(last), (64, 64), 30.0).unwrap();
-            outbox.begin_connection(&outbox.tracks().borrow().clone());
+            let lane = outbox.open(&outbox.tracks().borrow().clone());
             outbox.picture(b"frame", true, local_now_us(), 1_000).unwrap();
             outbox.picture(b"frame", false, local_now_us(), 1_000).unwrap();
-            let (inits, chunks) = drain(&outbox, &mut opener);
+            let (inits, chunks) = drain(&lane, &mut opener);
             assert_eq!(chunks, 2);
             sent.extend(inits);
         }
@@ -224,19 +287,65 @@ mod tests {
     fn segments_that_are_left_out_are_not_taken_for_tampered_ones() {
         let (outbox, mut opener) = sealing();
         outbox.picture_config(&config(1), (64, 64), 30.0).unwrap();
-        outbox.begin_connection(&outbox.tracks().borrow().clone());
+        let lane = outbox.open(&outbox.tracks().borrow().clone());
         let (began_us, mut opened) = (local_now_us(), 0);
         for n in 0..600 {
             outbox.picture(b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
             // The connection takes nothing for some seconds, twice.
             if !(100..250).contains(&n) && !(400..500).contains(&n) {
-                opened += drain(&outbox, &mut opener).1;
+                opened += drain(&lane, &mut opener).1;
             }
         }
         let dropped = outbox.dropped();
         assert!(dropped.segments >= 2, "{dropped:?}");
         assert_eq!(opened as u64 + dropped.frames, 600);
         assert_eq!(opener.tampered(), 0);
+    }
+
+    #[test]
+    fn second_connection_gets_the_same_bytes_from_the_newest_key_frame_on() {
+        let (outbox, _) = sealing();
+        outbox.picture_config(&config(1), (64, 64), 30.0).unwrap();
+        let tracks = outbox.tracks().borrow().clone();
+        let (began_us, first) = (local_now_us(), outbox.open(&tracks));
+        let all = |lane: &Lane| std::iter::from_fn(|| lane.next().now_or_never()).collect::<Vec<_>>();
+        let leave = |numbers: std::ops::Range<u64>| {
+            for n in numbers {
+                outbox.picture(b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
+            }
+        };
+        leave(0..40);
+        let mut sent = all(&first);
+        leave(40..70);
+        sent.extend(all(&first));
+        let second = outbox.open(&tracks);
+        leave(70..75);
+        sent.extend(all(&first));
+        let again = all(&second);
+        assert_eq!((sent.len(), again.len()), (76, 16));
+        assert!(again[0] == sent[0] && again[1..] == sent[61..]);
+        assert_eq!(outbox.dropped(), Dropped::default());
+    }
+
+    #[test]
+    fn connection_that_takes_nothing_costs_the_other_nothing() {
+        let (outbox, mut opener) = sealing();
+        outbox.picture_config(&config(1), (64, 64), 30.0).unwrap();
+        let tracks = outbox.tracks().borrow().clone();
+        let (stuck, lane) = (outbox.open(&tracks), outbox.open(&tracks));
+        let (began_us, mut opened) = (local_now_us(), 0);
+        for n in 0..600 {
+            outbox.picture(b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
+            opened += drain(&lane, &mut opener).1;
+        }
+        assert_eq!((opened, outbox.dropped()), (600, Dropped::default()));
+        drop(stuck);
+        assert_eq!(outbox.dropped(), Dropped::default());
+        // The last connection may go, too: the next one begins at the newest key frame.
+        drop(lane);
+        outbox.picture(b"frame", false, began_us + 20_000_000, 33_333).unwrap();
+        let next = outbox.open(&tracks);
+        assert_eq!(std::iter::from_fn(|| next.next().now_or_never()).count(), 62);
     }
 
     #[tokio::test]

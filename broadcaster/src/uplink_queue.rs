@@ -25,7 +25,7 @@ pub(crate) struct Dropped {
 }
 
 /// Chunks in the order of their making, the first `sent` of which went out on the present connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct UplinkQueue {
     leading: TrackNumber,
     chunks: VecDeque<OutgoingChunk>,

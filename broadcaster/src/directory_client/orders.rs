@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use protocol::{BroadcastKey, ErrorCode, StreamId, http::Order};
 
-use super::{DirectoryClient, event_source::EventSource};
+use super::{DirectoryClient, DirectoryError, event_source::EventSource};
 
 /// First wait before connecting again; doubles up to [`RECONNECT_WAIT_MAX`].
 const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(250);
 
 /// Longest wait before connecting again: a directory that comes back is heard this soon.
-const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// A connection without a byte for this long is dead: the directory sends a comment every 10 s.
 const SILENCE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -22,23 +22,28 @@ struct State {
     key: BroadcastKey,
     source: Option<EventSource>,
     wait: Duration,
+    over: bool,
 }
 
 pub(super) fn orders(
     client: DirectoryClient,
     stream: StreamId,
     key: BroadcastKey,
-) -> impl Stream<Item = Order> + Send + use<> {
-    let state = State { client, stream, key, source: None, wait: RECONNECT_WAIT_MIN };
+) -> impl Stream<Item = Result<Order, DirectoryError>> + Send + use<> {
+    let state = State { client, stream, key, source: None, wait: RECONNECT_WAIT_MIN, over: false };
     stream::unfold(state, |mut state| async move {
-        let order = state.next().await?;
+        if state.over {
+            return None;
+        }
+        let order = state.next().await;
+        state.over = order.is_err();
         Some((order, state))
     })
 }
 
 impl State {
-    /// The next order; `None` when the directory does not know the stream or its key: it has no orders then.
-    async fn next(&mut self) -> Option<Order> {
+    /// The next order; an error when the directory does not know the stream or its key: it has no orders then.
+    async fn next(&mut self) -> Result<Order, DirectoryError> {
         loop {
             let Some(source) = &mut self.source else {
                 let path = format!("api/streams/{}/orders", self.stream);
@@ -48,7 +53,7 @@ impl State {
                     Err(error) => match error.code() {
                         Some(ErrorCode::StreamNotFound | ErrorCode::NotFound | ErrorCode::Unauthorized) => {
                             tracing::debug!(%error, "the directory has no orders for this stream");
-                            return None;
+                            return Err(error);
                         }
                         _ => self.pause().await,
                     },
@@ -63,7 +68,7 @@ impl State {
             // An order of a later version is not an error.
             if let Ok(order) = serde_json::from_str(&event) {
                 self.wait = RECONNECT_WAIT_MIN;
-                return Some(order);
+                return Ok(order);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -30,14 +30,20 @@ use futures_util::{SinkExt as _, StreamExt as _, stream};
 use protocol::{
     BroadcastKey, ErrorCode, MediaHeader, MediaKind, Secret, StreamId, TrackInfo,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
-    http::{ApiError, Assignment, CreateStream, CreatedStream, Order, RelayAddress, ServerTime, Visibility},
+    http::{
+        ApiError, Assignment, AssignmentRequest, CreateStream, CreatedStream, Order, RelayAddress, RestoreStream,
+        ServerTime, Visibility,
+    },
 };
 use tokio::{
     net::TcpListener,
     sync::{broadcast, watch},
     time::timeout,
 };
-use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
+use tokio_tungstenite::{
+    WebSocketStream, accept_async,
+    tungstenite::{Error, Message},
+};
 use url::Url;
 
 use tls::Io;
@@ -68,6 +74,16 @@ pub(crate) struct FakeDirectory {
     pub(crate) pass: Option<&'static str>,
     /// Whether it knows of orders at all.
     pub(crate) has_orders: bool,
+    /// Which relays failed, as it was told.
+    pub(crate) failed: Arc<Mutex<Vec<Option<String>>>>,
+    /// What its assignments are recorded as.
+    pub(crate) record: Option<&'static str>,
+    /// Whether it has lost its memory.
+    pub(crate) forgetful: Arc<AtomicBool>,
+    /// Records that were brought back, with the key that did it.
+    pub(crate) restored: Arc<Mutex<Vec<(String, String)>>>,
+    /// What it says to records; none takes them.
+    pub(crate) restore_refusal: Option<ErrorCode>,
     relays: Arc<Vec<RelayAddress>>,
 }
 
@@ -97,6 +113,11 @@ impl FakeDirectory {
             removed: Arc::default(),
             pass: None,
             has_orders: true,
+            failed: Arc::default(),
+            record: None,
+            forgetful: Arc::default(),
+            restored: Arc::default(),
+            restore_refusal: None,
             relays: Arc::new(relays.collect()),
         };
         change(&mut directory);
@@ -104,6 +125,7 @@ impl FakeDirectory {
             .route("/api/time", get(async || Json(ServerTime { now_us: now_us() })))
             .route("/api/streams", post(Self::create))
             .route("/api/streams/{id}/assignment", post(Self::assign))
+            .route("/api/streams/restore", post(Self::restore))
             .route("/api/streams/{id}", delete(Self::end))
             .route("/api/streams/{id}/orders", get(Self::orders))
             .route("/api/streams/{id}/viewers/{viewer}", delete(Self::remove))
@@ -119,15 +141,16 @@ impl FakeDirectory {
     }
 
     pub(crate) fn assignment(&self, epoch: u32) -> Assignment {
-        Assignment { relays: self.relays.to_vec(), ticket: format!("ticket {epoch}").into(), epoch, record: None }
+        Assignment {
+            relays: self.relays.to_vec(),
+            ticket: format!("ticket {epoch}").into(),
+            epoch,
+            record: self.record.map(Secret::from),
+        }
     }
 
     async fn create(State(this): State<Self>, headers: HeaderMap, Json(body): Json<CreateStream>) -> Response {
         if let Some(pass) = this.pass {
-            let refused = |code: ErrorCode| {
-                let status = StatusCode::from_u16(code.http_status()).unwrap();
-                (status, Json(ApiError { code, message: format!("refused: {code}.") })).into_response()
-            };
             match bearer(&headers) {
                 None => return refused(ErrorCode::PassRequired),
                 Some(given) if given != pass => return refused(ErrorCode::PassInvalid),
@@ -143,9 +166,8 @@ impl FakeDirectory {
 
     async fn orders(State(this): State<Self>) -> Response {
         this.orders_asked.fetch_add(1, Ordering::SeqCst);
-        if !this.has_orders {
-            let error = ApiError { code: ErrorCode::StreamNotFound, message: "there is no such stream".to_owned() };
-            return (StatusCode::NOT_FOUND, Json(error)).into_response();
+        if !this.has_orders || this.forgetful.load(Ordering::SeqCst) {
+            return refused(ErrorCode::StreamNotFound);
         }
         let first = Order::Assignment { assignment: this.assignment(1) };
         let events = stream::unfold((Some(first), this.orders.subscribe()), async |(first, mut orders)| {
@@ -167,8 +189,23 @@ impl FakeDirectory {
         StatusCode::NO_CONTENT
     }
 
-    async fn assign(State(this): State<Self>) -> Json<Assignment> {
-        Json(this.assignment(2 + this.assignments.fetch_add(1, Ordering::SeqCst)))
+    async fn assign(State(this): State<Self>, Json(body): Json<AssignmentRequest>) -> Response {
+        this.failed.lock().unwrap().push(body.failed.map(|name| name.to_string()));
+        let epoch = 2 + this.assignments.fetch_add(1, Ordering::SeqCst);
+        match this.forgetful.load(Ordering::SeqCst) {
+            true => refused(ErrorCode::StreamNotFound),
+            false => Json(this.assignment(epoch)).into_response(),
+        }
+    }
+
+    async fn restore(State(this): State<Self>, headers: HeaderMap, Json(body): Json<RestoreStream>) -> Response {
+        let key = bearer(&headers).unwrap().to_owned();
+        this.restored.lock().unwrap().push((body.record.expose().to_owned(), key));
+        if let Some(code) = this.restore_refusal {
+            return refused(code);
+        }
+        this.forgetful.store(false, Ordering::SeqCst);
+        Json(this.assignment(1)).into_response()
     }
 
     async fn end(State(this): State<Self>) -> StatusCode {
@@ -196,6 +233,11 @@ impl FakeDirectory {
             ffmpeg: "ffmpeg".into(),
         }
     }
+}
+
+fn refused(code: ErrorCode) -> Response {
+    let status = StatusCode::from_u16(code.http_status()).unwrap();
+    (status, Json(ApiError { code, message: format!("refused: {code}.") })).into_response()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -243,7 +285,17 @@ impl FakeRelay {
             }
         };
         let ClientHello::RegisterNewStream { ticket, tracks, .. } = hello else { panic!("{hello:?}") };
-        Publisher { socket, ticket, tracks, renewed: Vec::new(), confirms: true, chunks: 0, bytes: 0 }
+        Publisher {
+            socket,
+            ticket,
+            tracks,
+            renewed: Vec::new(),
+            moving: Vec::new(),
+            confirms: true,
+            confirmed: (0, 0),
+            chunks: 0,
+            bytes: 0,
+        }
     }
 
     /// The next broadcaster, registered.
@@ -263,7 +315,11 @@ pub(crate) struct Publisher {
     pub(crate) tracks: Vec<TrackInfo>,
     /// Tickets that came later.
     pub(crate) renewed: Vec<Secret>,
+    /// Where it said that it goes on.
+    pub(crate) moving: Vec<Vec<RelayAddress>>,
+    /// Whether what arrives is confirmed; else the relay is alive, but nothing seems to arrive.
     pub(crate) confirms: bool,
+    confirmed: (u64, u64),
     chunks: u64,
     bytes: u64,
 }
@@ -280,7 +336,38 @@ pub(crate) struct Media {
 
 impl Publisher {
     pub(crate) async fn say(&mut self, message: &ToBroadcaster) {
-        self.socket.send(Message::text(serde_json::to_string(message).unwrap())).await.unwrap();
+        self.try_say(message).await.unwrap();
+    }
+
+    async fn try_say(&mut self, message: &ToBroadcaster) -> Result<(), Error> {
+        self.socket.send(Message::text(serde_json::to_string(message).unwrap())).await
+    }
+
+    /// Says that everything arrives, and reads nothing, until `condition` is there.
+    pub(crate) async fn pretend_until<T>(&mut self, condition: impl Future<Output = T>) -> T {
+        let mut interval = tokio::time::interval(Duration::from_millis(100));
+        tokio::pin!(condition);
+        loop {
+            tokio::select! {
+                outcome = &mut condition => return outcome,
+                _ = interval.tick() => {
+                    self.confirmed = (self.confirmed.0 + 1, self.confirmed.1 + 1_000);
+                    let (chunks, bytes) = self.confirmed;
+                    self.say(&ToBroadcaster::Received { chunks, bytes }).await;
+                }
+            }
+        }
+    }
+
+    /// Takes media until `condition` is there.
+    pub(crate) async fn read_until<T>(&mut self, condition: impl Future<Output = T>) -> T {
+        tokio::pin!(condition);
+        loop {
+            tokio::select! {
+                outcome = &mut condition => return outcome,
+                media = self.next() => assert!(media.is_some(), "the stream goes on"),
+            }
+        }
     }
 
     pub(crate) async fn refuse(mut self, code: ErrorCode) {
@@ -298,14 +385,17 @@ impl Publisher {
                     self.chunks += u64::from(header.kind == MediaKind::Chunk);
                     self.bytes += bytes.len() as u64;
                     if self.confirms {
-                        self.say(&ToBroadcaster::Received { chunks: self.chunks, bytes: self.bytes }).await;
+                        self.confirmed = (self.chunks, self.bytes);
                     }
+                    // Whoever is gone is told nothing; what it sent before counts.
+                    let (chunks, confirmed) = self.confirmed;
+                    let _ = self.try_say(&ToBroadcaster::Received { chunks, bytes: confirmed }).await;
                     return Some(Media { header, payload, message: bytes, arrived_us: now_us() });
                 }
                 Ok(Message::Text(text)) => match serde_json::from_str(&text).unwrap() {
                     FromBroadcaster::EndStream {} => return None,
                     FromBroadcaster::RenewTicket { ticket } => self.renewed.push(ticket),
-                    FromBroadcaster::Moving { .. } => {}
+                    FromBroadcaster::Moving { relays } => self.moving.push(relays),
                 },
                 Ok(_) => {}
                 Err(_) => return None,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod fake;
+mod resilience;
 mod trust;
 
 use std::{
@@ -111,8 +112,6 @@ async fn test_picture_arrives_frame_by_frame_and_decodes_without_a_warning() {
         assert!((1_900_000..2_300_000).contains(&apart_us), "{apart_us}");
     }
     assert!(keys.len() >= 2);
-    let oldest_ms = chunks(&media[60..], 1).iter().map(|m| (m.arrived_us - m.header.captured_at_us) / 1_000).min();
-    assert!(oldest_ms.unwrap() < 100, "a frame is at the relay within a frame's time or three: {oldest_ms:?}");
     assert_eq!(decoded_frames(&track_bytes(&media, 1), &Folder::new("test-picture")), 130);
 
     let status = wait_for_state(&broadcast, BroadcastState::Live).await;
@@ -128,17 +127,15 @@ async fn broadcast_is_live_only_while_the_relay_confirms() {
     let broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
     let mut publisher = relay.publisher().await;
     publisher.confirms = false;
-    publisher.take(1, 40).await;
+    publisher.take(1, 5).await;
     assert_eq!(broadcast.status().borrow().state, BroadcastState::Connecting);
-    publisher.confirms = true;
-    publisher.take(1, 5).await;
-    wait_for_state(&broadcast, BroadcastState::Live).await;
-    publisher.confirms = false;
-    publisher.take(1, 90).await;
-    wait_for_state(&broadcast, BroadcastState::Stalled).await;
-    publisher.confirms = true;
-    publisher.take(1, 5).await;
-    wait_for_state(&broadcast, BroadcastState::Live).await;
+    for _ in 0..2 {
+        publisher.confirms = true;
+        publisher.read_until(wait_for_state(&broadcast, BroadcastState::Live)).await;
+        // The relay is alive, and the encoder goes on; only nothing arrives any more.
+        publisher.confirms = false;
+        publisher.read_until(wait_for_state(&broadcast, BroadcastState::Stalled)).await;
+    }
 }
 
 #[tokio::test]
@@ -198,9 +195,9 @@ async fn broken_connection_goes_on_at_the_next_relay_from_the_newest_key_frame()
     wait_for_state(&broadcast, BroadcastState::Live).await;
     drop(publisher);
 
-    // Both relays of the assignment have failed: a new one is asked for.
-    let publisher = first.publisher().await;
-    assert_eq!(publisher.ticket.expose(), "ticket 2");
+    // Both relays of the assignment have failed: the one that the directory was asked for counts.
+    while first.publisher().await.ticket.expose() == "ticket 1" {}
+    assert_eq!(directory.failed.lock().unwrap()[0], Some("relay-1".to_owned()));
 }
 
 #[tokio::test]
@@ -237,11 +234,13 @@ async fn relay_that_does_not_read_costs_segments_and_no_more() {
     let broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
     let mut publisher = relay.publisher().await;
     publisher.take(1, 3).await;
-    // Nothing is read until the socket is full and segments are left out; the relay's pings are missing for less than its limit.
+    // Nothing is read until the socket is full and segments are left out.
     let mut status = broadcast.status();
-    wait_for(&mut status, |status| status.dropped_segments >= 1).await;
+    publisher.pretend_until(wait_for(&mut status, |status| status.dropped_segments >= 1)).await;
+    // Everything from before that moment, and what was left out of it, is past with the first key frame from after it.
+    let dropped_at_us = now_us();
     let mut media = Vec::new();
-    while media.last().is_none_or(|media: &Media| now_us() - media.header.captured_at_us > 500_000) {
+    while media.last().is_none_or(|m: &Media| !(m.header.key && m.header.captured_at_us > dropped_at_us)) {
         media.extend(publisher.take(1, 1).await);
     }
     media.extend(publisher.take(1, 10).await);
@@ -253,7 +252,7 @@ async fn relay_that_does_not_read_costs_segments_and_no_more() {
         assert!(follows || media.header.key, "after a loss a key frame is first: {:?}", media.header);
         previous = Some(media);
     }
-    assert!(wait_for(&mut status, |_| true).await.dropped_frames > 0);
+    assert!(status.borrow().dropped_frames > 0);
 }
 
 #[tokio::test]

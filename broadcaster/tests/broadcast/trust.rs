@@ -142,7 +142,8 @@ async fn broadcast_goes_where_it_is_ordered() {
     let mut moved = second.publisher().await;
     assert_eq!(moved.ticket.expose(), "ordered");
     assert_well_formed(&moved.take(1, 10).await, 1);
-    while publisher.next().await.is_some() {} // the old connection ends without the stream being ended
+    // The old connection ends without the stream being ended.
+    moved.read_until(async { while publisher.next().await.is_some() {} }).await;
     wait_for(&mut broadcast.status(), |status| status.relay.as_ref().is_some_and(|name| name.as_str() == "relay-2"))
         .await;
     assert_eq!(directory.assignments.load(Ordering::SeqCst), 0);
