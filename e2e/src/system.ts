@@ -101,7 +101,10 @@ export class System {
       const publicPort = await options.publicPort(name, port);
       flags.push("--listen", `127.0.0.1:${port}`, "--public-url", `ws://127.0.0.1:${publicPort}/ws`);
     } else flags.push("--listen", "127.0.0.1:0");
-    const relay = { name, ...(await this.#server("relay", [...flags, ...(options.relayFlags ?? [])], joinWith)) };
+    const { relayFlags = [] } = options;
+    // A test that ends has no time for streams that have nowhere left to go.
+    if (!relayFlags.includes("--drain-seconds")) flags.push("--drain-seconds", "1");
+    const relay = { name, ...(await this.#server("relay", [...flags, ...relayFlags], joinWith)) };
     this.relays.push(relay);
     await this.#getsWork(name);
     return relay;
