@@ -188,6 +188,15 @@ impl App {
         self.dial();
     }
 
+    /// A client says that a relay does not serve: it is dialled at once.
+    pub(crate) fn relay_reported(&self, relay: &RelayName) {
+        self.metrics().relays_reported.inc();
+        if self.registry(|registry, now_us| registry.reported_broken(now_us, relay)) {
+            info!(%relay, "a client says that a relay does not serve");
+            self.relay_joined();
+        }
+    }
+
     /// A relay has joined: it is dialled at once.
     pub(crate) fn relay_joined(&self) {
         self.0.joined.notify_one();

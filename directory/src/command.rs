@@ -160,7 +160,7 @@ impl Ask {
 }
 
 fn relays(relays: Vec<RelayEntry>) -> String {
-    let mut table = Table::new(["NAME", "STATE", "STREAMS", "VIEWERS", "PUBLIC ADDRESS"]);
+    let mut table = Table::new(["NAME", "STATE", "STREAMS", "VIEWERS", "CPU", "SENDS", "PUBLIC ADDRESS"]);
     let mut problems = String::new();
     for RelayEntry { name, state, at_work, since_s } in relays {
         let since = || call::ago(since_s);
@@ -174,7 +174,8 @@ fn relays(relays: Vec<RelayEntry>) -> String {
             RelayState::Revoked => format!("shut out {}", since()),
         };
         let Some(at_work) = at_work else {
-            table.row([name.to_string(), state, String::new(), String::new(), String::new()]);
+            let nothing = String::new;
+            table.row([name.to_string(), state, nothing(), nothing(), nothing(), nothing(), nothing()]);
             continue;
         };
         let of = |count: u32, max: u32| format!("{count} of {max}");
@@ -182,7 +183,10 @@ fn relays(relays: Vec<RelayEntry>) -> String {
         if let Some(problem) = at_work.problem {
             problems.push_str(&format!("\n{name}: {problem}\n"));
         }
-        table.row([name.to_string(), state, streams, viewers, at_work.url.to_string()]);
+        let cpu = format!("{} %", at_work.load.cpu_percent);
+        // Floating point shows megabits with one digit behind the point; bytes beyond its precision do not matter here.
+        let sends = format!("{:.1} Mbit/s", at_work.load.egress_bytes_per_s as f64 * 8.0 / 1_000_000.0);
+        table.row([name.to_string(), state, streams, viewers, cpu, sends, at_work.url.to_string()]);
     }
     table.text("No relay has joined yet. `directory relay-token` makes a token for one.\n") + &problems
 }

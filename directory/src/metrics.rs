@@ -59,6 +59,10 @@ pub struct Metrics {
     pub streams_restored: Counter,
     /// Streams told to move to another relay since the start.
     pub streams_moved: Counter,
+    /// Relays that clients said do not serve, since the start.
+    pub relays_reported: Counter,
+    /// Bytes of media per second over all relays, as they told last.
+    pub egress_bytes_per_second: Gauge<u64, AtomicU64>,
     /// Relays that lost their names by silence since the start.
     pub relays_lost: Counter,
     /// Requests answered since the start.
@@ -84,6 +88,9 @@ impl Metrics {
         directory.register("streams_created", "Streams made", self.streams_created.clone());
         directory.register("streams_restored", "Streams brought back", self.streams_restored.clone());
         directory.register("streams_moved", "Streams told to move to another relay", self.streams_moved.clone());
+        directory.register("relays_reported", "Relays that clients could not use", self.relays_reported.clone());
+        let egress = self.egress_bytes_per_second.clone();
+        directory.register("egress_bytes_per_second", "Bytes of media per second over all relays", egress);
         directory.register("relays_lost", "Relays lost by silence", self.relays_lost.clone());
         directory.register("requests", "Requests answered, by route, method and status", self.requests.clone());
         directory.register("refused_registrations", "Relays refused, by reason", self.refused_registrations.clone());
@@ -110,5 +117,6 @@ impl Metrics {
             self.relays.get_or_create(&Health { health }).set(count(relays));
         }
         self.viewers.set(counts.viewers);
+        self.egress_bytes_per_second.set(counts.egress_bytes_per_s);
     }
 }

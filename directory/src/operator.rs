@@ -2,7 +2,7 @@
 
 use protocol::{
     RelayName, Secret, StreamId, Title,
-    http::{StreamState, Visibility},
+    http::{RelayLoad, StreamState, Visibility},
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -61,6 +61,7 @@ pub(crate) struct RelayAtWork {
     pub(crate) streams_max: u32,
     pub(crate) viewers: u32,
     pub(crate) viewers_max: u32,
+    pub(crate) load: RelayLoad,
 }
 
 /// The answer to `POST /operator/relays/{name}/drain`, and to `DELETE`.

@@ -99,6 +99,8 @@ pub struct Counts {
     pub unchecked: usize,
     /// Viewers over all relays.
     pub viewers: u64,
+    /// Bytes of media per second over all relays.
+    pub egress_bytes_per_s: u64,
 }
 
 /// Streams and relays.
@@ -267,6 +269,7 @@ impl Registry {
         let loads = assignment::loads(&self.relays, &self.streams, None);
         for (name, relay) in &self.relays {
             counts.viewers += u64::from(relay.viewers);
+            counts.egress_bytes_per_s = counts.egress_bytes_per_s.saturating_add(relay.load.egress_bytes_per_s);
             let Some(load) = loads.get(name) else { continue };
             *match assignment::health(relay, *load, now_us) {
                 RelayHealth::Ready => &mut counts.ready,

@@ -15,6 +15,9 @@ pub(super) const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause: how long a relay that is mended waits for work.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// How often the reports of clients make the directory dial one relay.
+const REPORTS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Failed checks in a row after which a relay that was good is not any more: one is an accident of the network.
 const FAILURES_MAX: u32 = 2;
 
@@ -43,20 +46,42 @@ pub(super) struct Check {
     number: u64,
     running: bool,
     due_at_us: u64,
+    /// When the last check began.
+    begun_at_us: u64,
+    /// Whether somebody could not use the relay, and no check was good since.
+    reported: bool,
 }
 
 impl Check {
     pub(super) fn new(now_us: u64) -> Self {
-        Self { good: false, failures: 0, problem: None, number: 0, running: false, due_at_us: now_us }
+        Self {
+            good: false,
+            failures: 0,
+            problem: None,
+            number: 0,
+            running: false,
+            due_at_us: now_us,
+            begun_at_us: 0,
+            reported: false,
+        }
     }
 
     pub(super) fn is_good(&self) -> bool {
         self.good
     }
 
-    /// Whether the last check went wrong, of a relay that was good.
+    /// Whether the last check of a relay that was good went wrong, or somebody could not use it and the check of that is under way.
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.failures > 0
+        self.failures > 0 || self.reported
+    }
+
+    /// Somebody could not use the relay: it is dialled now, but not more often than once in [`REPORTS_INTERVAL`].
+    pub(super) fn report(&mut self, now_us: u64) -> bool {
+        if !self.good || self.running || now_us.saturating_sub(self.begun_at_us) < micros(REPORTS_INTERVAL) {
+            return false;
+        }
+        (self.reported, self.due_at_us) = (true, now_us);
+        true
     }
 
     /// Why the relay gets no work, if so.
@@ -76,18 +101,24 @@ impl Check {
             return None;
         }
         self.running = true;
+        self.begun_at_us = now_us;
         self.number += 1;
         Some(self.number)
     }
 
     fn succeeded(&mut self, now_us: u64) {
-        let number = self.number;
-        *self =
-            Self { good: true, number, due_at_us: now_us.saturating_add(micros(CHECK_INTERVAL)), ..Self::new(now_us) };
+        let Self { number, begun_at_us, .. } = *self;
+        *self = Self {
+            good: true,
+            number,
+            begun_at_us,
+            due_at_us: now_us.saturating_add(micros(CHECK_INTERVAL)),
+            ..Self::new(now_us)
+        };
     }
 
     fn failed(&mut self, now_us: u64, problem: String) {
-        self.running = false;
+        (self.running, self.reported) = (false, false);
         self.failures = self.failures.saturating_add(1);
         self.good = self.good && self.failures < FAILURES_MAX;
         self.problem = Some(problem);
@@ -134,6 +165,11 @@ impl Registry {
         }
     }
 
+    /// Somebody says that a relay does not serve. Whether it is to be dialled now.
+    pub fn reported_broken(&mut self, now_us: u64, name: &RelayName) -> bool {
+        self.relays.get_mut(name).is_some_and(|relay| relay.check.report(now_us))
+    }
+
     /// Why the relay of this name gets no work, if so.
     #[must_use]
     pub fn problem(&self, name: &RelayName) -> Option<&str> {
@@ -160,6 +196,24 @@ mod tests {
         assert_eq!(check.begin(62 * S), Some(3));
         check.failed(62 * S, "late".to_owned());
         assert_eq!((check.is_good(), check.problem()), (false, Some("late")));
+    }
+
+    #[test]
+    fn reports_make_a_good_relay_dialled_at_most_once_a_second() {
+        let mut check = Check::new(0);
+        assert!(!check.report(0), "it is about to be dialled anyhow");
+        check.begin(0).unwrap();
+        check.succeeded(0);
+        assert!(!check.report(S - 1));
+        assert!(check.report(S) && check.is_in_doubt() && check.is_good());
+        assert_eq!(check.begin(S), Some(2));
+        assert!(!check.report(S + 1), "it is being dialled");
+        check.succeeded(S + 2);
+        assert!(!check.is_in_doubt() && !check.report(S + 3));
+        assert!(check.report(2 * S));
+        check.begin(2 * S).unwrap();
+        check.failed(2 * S, "late".to_owned());
+        assert!(check.is_in_doubt() && check.is_good(), "until it failed twice");
     }
 
     #[test]

@@ -102,6 +102,7 @@ impl Registry {
         let reports = newest_of_each(now_us, heartbeat.streams);
         relay.heard(now_us);
         relay.viewers = heartbeat.viewers;
+        relay.load = heartbeat.load;
         relay.says_draining = heartbeat.draining;
         relay.streams = u32::try_from(reports.len()).unwrap_or(u32::MAX);
         let known: HashSet<_> = reports.keys().filter(|id| self.streams.contains_key(*id)).copied().collect();

@@ -2,7 +2,7 @@
 
 use protocol::{
     RelayName, StreamId, Title,
-    http::{StreamState, Visibility},
+    http::{RelayLoad, StreamState, Visibility},
 };
 use url::Url;
 
@@ -27,6 +27,8 @@ pub struct RelayStatus {
     pub viewers: u32,
     /// Most viewers it serves.
     pub viewers_max: u32,
+    /// How busy it said to be.
+    pub load: RelayLoad,
 }
 
 /// A stream, for operators.
@@ -66,6 +68,7 @@ impl Registry {
                 streams_max: relay.joining.streams_max,
                 viewers: relay.viewers,
                 viewers_max: relay.joining.viewers_max,
+                load: relay.load,
             })
         };
         loads.into_iter().filter_map(status).collect()

@@ -7,7 +7,7 @@ use std::{
 
 use protocol::{
     StreamId,
-    http::RelayAddress,
+    http::{RelayAddress, RelayLoad},
     limits::{HEARTBEAT_INTERVAL, RELAY_SILENCE_TIME_MAX},
     signing::PublicKey,
 };
@@ -60,6 +60,8 @@ pub(super) struct Relay {
     pub(super) strange: HashMap<StreamId, Report>,
     /// How many streams its last heartbeat told of, also those that the registry doesn't know.
     pub(super) streams: u32,
+    /// How busy it said to be.
+    pub(super) load: RelayLoad,
     /// Whether it says that it wants to be rid of its streams.
     pub(super) says_draining: bool,
     /// Whether an operator wants that.
@@ -77,6 +79,7 @@ impl Relay {
             carried: HashSet::new(),
             strange: HashMap::new(),
             streams: 0,
+            load: RelayLoad::default(),
             says_draining: false,
             told_to_drain: false,
             viewers: 0,

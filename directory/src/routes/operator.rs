@@ -125,8 +125,8 @@ fn entry(status: RelayStatus, now_s: u64) -> RelayEntry {
         RelayHealth::Full => RelayState::Full,
         RelayHealth::Unchecked => RelayState::Unchecked,
     };
-    let RelayStatus { name, url, problem, streams, streams_max, viewers, viewers_max, .. } = status;
-    let at_work = RelayAtWork { url, problem, streams, streams_max, viewers, viewers_max };
+    let RelayStatus { name, url, problem, streams, streams_max, viewers, viewers_max, load, .. } = status;
+    let at_work = RelayAtWork { url, problem, streams, streams_max, viewers, viewers_max, load };
     RelayEntry { name, state, at_work: Some(at_work), since_s: now_s }
 }
 

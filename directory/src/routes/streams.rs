@@ -162,6 +162,9 @@ pub(super) async fn reassign(
     let key = broadcast_key(&app, id, &bearer)?;
     let failed = body.and_then(|Body(body)| body.failed);
     let place = app.registry(|registry, now_us| registry.reassign(now_us, id, &key, failed.as_ref()))?;
+    if let Some(failed) = &failed {
+        app.relay_reported(failed);
+    }
     let relay = place.relays.first().map(|relay| relay.name.to_string());
     info!(stream.id = %id, relay, epoch = place.epoch, "a stream was given other relays");
     Ok(Json(app.publish(id, place)?))

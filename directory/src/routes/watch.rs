@@ -53,13 +53,18 @@ pub(super) async fn watch(
     body: Option<Body<WatchRequest>>,
 ) -> Result<Json<WatchAnswer>, Failure> {
     app.allowances().take(client, Asked::Watch)?;
-    let (viewer, (stream, place)) = match bearer {
+    let (password, failed) = body.map(|Body(body)| (body.password, body.failed)).unwrap_or_default();
+    let (viewer, (stream, mut place)) = match bearer {
         Some(Bearer(ticket)) => renew(&app, id, client, &ticket)?,
-        None => {
-            let password = body.and_then(|Body(body)| body.password);
-            admit(&app, id, client, password).await?
-        }
+        None => admit(&app, id, client, password).await?,
     };
+    // Only those who may watch are listened to, and only about relays that they can have tried.
+    if let Some(failed) = failed
+        && place.relays.iter().any(|relay| relay.name == failed)
+    {
+        app.relay_reported(&failed);
+        place.relays.sort_by_key(|relay| relay.name == failed);
+    }
     Ok(Json(WatchAnswer { stream, assignment: app.watch(id, viewer, place)? }))
 }
 

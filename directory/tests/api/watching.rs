@@ -185,3 +185,31 @@ async fn removed_viewer_stays_out_and_its_relay_is_told() {
     admitted(watch(&server, other.id, &json!({})).await).await;
     assert!(relay.beat(other.id, 1).await.removed.is_empty(), "other streams are told of nobody");
 }
+
+#[tokio::test]
+async fn relay_that_did_not_serve_a_viewer_is_named_last_and_dialled_at_once() {
+    let server = Server::start().await;
+    let mut one = server.relay("relay-1").await;
+    let made = server.create("demo", "public").await;
+    one.report(made.id, 1, true, 1).await;
+    let two = server.relay("relay-2").await;
+    one.taken_over().await;
+    let path = format!("/api/streams/{}/watch", made.id);
+    let gone = async {
+        loop {
+            server.clock.advance(std::time::Duration::from_secs(1));
+            one.report(made.id, 1, true, 1).await;
+            two.report(made.id, 1, false, 0).await;
+            let answer = server.post(&path, &json!({ "failed": "relay-1" })).send().await.unwrap();
+            let answer: protocol::http::WatchAnswer = answer.json().await.unwrap();
+            let names: Vec<_> = answer.assignment.relays.iter().map(|relay| relay.name.as_str().to_owned()).collect();
+            assert_eq!(names[0], "relay-2");
+            if names.len() == 1 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(crate::driver::PATIENCE, gone)
+        .await
+        .expect("it failed twice within seconds, and is named no more");
+}
