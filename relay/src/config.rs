@@ -6,7 +6,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use protocol::{
     RelayName, Secret,
-    limits::{FIRST_MESSAGE_TIME_MAX, MESSAGE_BYTES_MAX, RELAY_URL_BYTES_MAX, TRACKS_MAX, WINDOW_BYTES_DEFAULT},
+    limits::{
+        FIRST_MESSAGE_TIME_MAX, MESSAGE_BYTES_MAX, REGION_BYTES_MAX, RELAY_URL_BYTES_MAX, TRACKS_MAX,
+        WINDOW_BYTES_DEFAULT,
+    },
 };
 use service::{Clock, DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat, tls::TlsMode};
 use url::Url;
@@ -85,6 +88,15 @@ pub struct Flags {
     #[arg(long, env = "RELAY_PUBLISHER_MBIT_MAX", default_value_t = 100, value_name = "MBIT")]
     pub publisher_mbit_max: u32,
 
+    /// Megabits per second that this machine can send, over all viewers: the directory gives no more work when they are used up
+    /// [default: unknown, no bound]
+    #[arg(long, env = "RELAY_EGRESS_MBIT_MAX", value_name = "MBIT")]
+    pub egress_mbit_max: Option<u32>,
+
+    /// Where this relay stands, in words of your own, such as eu-west: viewers who name the same region are sent here first
+    #[arg(long, env = "RELAY_REGION", value_name = "REGION")]
+    pub region: Option<String>,
+
     /// Seconds that streams and viewers have, from SIGTERM or `directory drain` on, to go on at other relays before this one ends;
     /// it ends earlier when all have left. Whoever stops it has to wait this long, and --grace-seconds more. A second SIGTERM, or
     /// Ctrl-C, ends it without waiting
@@ -129,6 +141,10 @@ pub struct Config {
     pub capacity: Capacity,
     /// Most bytes per second read from one broadcaster.
     pub publisher_bytes_per_s_max: u64,
+    /// Most bytes per second it can send; none when that is unknown.
+    pub egress_bytes_per_s_max: Option<u64>,
+    /// Where it stands.
+    pub region: Option<String>,
     /// How long its streams and viewers have to go on elsewhere.
     pub drain_time_max: Duration,
     /// How long its end may take.
@@ -175,6 +191,15 @@ impl TryFrom<Flags> for Config {
             "--grace-seconds is {}; give 1 to {GRACE_SECONDS_MAX}",
             flags.grace_seconds
         );
+        ensure!(flags.egress_mbit_max != Some(0), "--egress-mbit-max is 0; give at least 1, or leave it out");
+        let is_region = |region: &String| {
+            region.len() <= REGION_BYTES_MAX && !region.chars().any(|each| each.is_control() || each.is_whitespace())
+        };
+        ensure!(
+            flags.region.as_ref().is_none_or(is_region),
+            "--region is {:?}; give at most {REGION_BYTES_MAX} bytes, without blanks",
+            flags.region.unwrap_or_default()
+        );
         ensure!(
             flags.drain_seconds <= DRAIN_SECONDS_MAX,
             "--drain-seconds is {}; give 0 to {DRAIN_SECONDS_MAX}",
@@ -198,7 +223,9 @@ impl TryFrom<Flags> for Config {
                 viewers_max: flags.viewers_max,
                 window_bytes: flags.window_bytes,
             },
-            publisher_bytes_per_s_max: u64::from(flags.publisher_mbit_max) * 1_000_000 / 8,
+            publisher_bytes_per_s_max: bytes_per_s(flags.publisher_mbit_max),
+            egress_bytes_per_s_max: flags.egress_mbit_max.map(bytes_per_s),
+            region: flags.region.filter(|region| !region.is_empty()),
             drain_time_max: Duration::from_secs(flags.drain_seconds),
             grace: Duration::from_secs(flags.grace_seconds),
             first_message_time_max: FIRST_MESSAGE_TIME_MAX,
@@ -208,6 +235,10 @@ impl TryFrom<Flags> for Config {
             clock: Clock::system(),
         })
     }
+}
+
+fn bytes_per_s(mbit: u32) -> u64 {
+    u64::from(mbit) * 1_000_000 / 8
 }
 
 fn check_public_url(url: &Url) -> Result<()> {
@@ -251,6 +282,12 @@ mod tests {
     }
 
     #[test]
+    fn egress_is_given_in_megabits_and_an_empty_region_is_none() {
+        let config = config(&["--egress-mbit-max", "80", "--region", ""]).unwrap();
+        assert_eq!((config.egress_bytes_per_s_max, config.region), (Some(10_000_000), None));
+    }
+
+    #[test]
     fn wrong_settings_are_sentences_that_name_the_flag() {
         for (arguments, words) in [
             (["--public-url", "http://a/ws"], "--public-url is http://a/ws; give an address such as"),
@@ -260,6 +297,8 @@ mod tests {
             (["--streams-max", "0"], "--streams-max is 0"),
             (["--viewers-max", "0"], "--viewers-max is 0"),
             (["--publisher-mbit-max", "0"], "--publisher-mbit-max is 0"),
+            (["--egress-mbit-max", "0"], "--egress-mbit-max is 0"),
+            (["--region", "eu west"], "--region is \"eu west\"; give at most 32 bytes"),
             (["--drain-seconds", "3601"], "--drain-seconds is 3601"),
             (["--grace-seconds", "601"], "--grace-seconds is 601"),
         ] {

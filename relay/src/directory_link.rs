@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
 
-use crate::{data_dir::DataDir, house::House, stream::streams::Capacity};
+use crate::{data_dir::DataDir, house::House, load::LoadMeter, stream::streams::Capacity};
 
 /// How long one call may take: less than the directory takes to forget a relay.
 const CALL_TIME_MAX: Duration = Duration::from_secs(3);
@@ -54,6 +54,7 @@ pub struct DirectoryLink {
     joining: RegisterServer,
     data_dir: DataDir,
     house: Arc<House>,
+    load: LoadMeter,
     /// When the newest assertion was said, in milliseconds since the Unix epoch.
     said_at_ms: AtomicU64,
 }
@@ -108,6 +109,10 @@ pub struct Terms {
     pub credentials: Vec<Secret>,
     /// How much the relay carries.
     pub capacity: Capacity,
+    /// Most bytes a second that it sends, when that is known.
+    pub egress_bytes_per_s_max: Option<u64>,
+    /// Where it stands.
+    pub region: Option<String>,
     /// How often it asks when it was shut out.
     pub revoked_pause: Duration,
 }
@@ -121,12 +126,13 @@ impl DirectoryLink {
             url: house.url.clone(),
             streams_max: terms.capacity.streams_max,
             viewers_max: terms.capacity.viewers_max,
-            egress_bytes_per_s_max: None,
-            region: None,
+            egress_bytes_per_s_max: terms.egress_bytes_per_s_max,
+            region: terms.region.clone(),
             public_key: house.key.public_key(),
             protocol: PROTOCOL_VERSION,
         };
-        Self { client, terms, joining, data_dir, house, said_at_ms: AtomicU64::new(0) }
+        let load = LoadMeter::new(Arc::clone(&house.metrics));
+        Self { client, terms, joining, data_dir, house, load, said_at_ms: AtomicU64::new(0) }
     }
 
     /// Keeps the link until `stopping`.
@@ -244,7 +250,7 @@ impl DirectoryLink {
     async fn heartbeat(&self, draining: bool) -> Result<HeartbeatAnswer, CallError> {
         let path = format!("api/relays/{}/heartbeat", self.joining.name);
         let call = self.client.post(self.at(&path));
-        let report = Heartbeat { draining, ..self.house.streams.report() };
+        let report = Heartbeat { draining, load: self.load.measure(), ..self.house.streams.report() };
         let call = self.signed(call, &format!("POST /{path}"), &report)?;
         answer(call.send().await).await
     }

@@ -8,6 +8,7 @@ pub mod directory_link;
 pub mod drain;
 pub mod house;
 pub mod listener;
+pub mod load;
 pub mod metrics;
 pub mod publisher;
 pub mod rate;
@@ -134,6 +135,8 @@ impl Relay {
             directory: config.directory,
             credentials: config.credentials,
             capacity: config.capacity,
+            egress_bytes_per_s_max: config.egress_bytes_per_s_max,
+            region: config.region,
             revoked_pause: config.revoked_pause,
         };
         let link = DirectoryLink::new(client, terms, data_dir, Arc::clone(&house));

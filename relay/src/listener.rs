@@ -87,6 +87,7 @@ pub async fn serve(listener: TcpListener, house: Arc<House>, door: Arc<Door>, co
                 tokio::task::yield_now().await;
             }
             Err(error) => {
+                house.metrics.accept_failures.inc();
                 warn!(%error, "a connection can't be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

@@ -7,7 +7,10 @@ use prometheus_client::{
 };
 use protocol::{ErrorCode, MediaKind};
 
-use crate::stream::window::{SkipReason, Skipped};
+use crate::{
+    load::Lag,
+    stream::window::{SkipReason, Skipped},
+};
 
 /// All metrics of a relay.
 #[derive(Debug, Default)]
@@ -44,6 +47,12 @@ pub struct Metrics {
     pub identified: Counter,
     /// Heartbeats and registrations that failed.
     pub heartbeat_failures: Counter,
+    /// Connections that could not be accepted.
+    pub accept_failures: Counter,
+    /// 99th percentile of [`Self::lag`] as it was reported last, in milliseconds.
+    pub send_lag_ms: Gauge,
+    /// How long chunks wait before they are handed over to a viewer's socket.
+    pub lag: Lag,
 }
 
 /// The one label: why.
@@ -82,6 +91,12 @@ impl Metrics {
         relay.register("publisher_pauses", "Publishers read later for sending too much", self.publisher_pauses.clone());
         relay.register("tickets_renewed", "Tickets renewed over open connections", self.tickets_renewed.clone());
         relay.register("identified", "Answers to who this relay is", self.identified.clone());
+        relay.register("accept_failures", "Connections that could not be accepted", self.accept_failures.clone());
+        relay.register(
+            "send_lag_milliseconds",
+            "99th percentile of the time from a chunk's arrival to its handing over to a viewer's socket",
+            self.send_lag_ms.clone(),
+        );
         relay.register(
             "heartbeat_failures",
             "Heartbeats and registrations that failed",

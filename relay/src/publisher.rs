@@ -138,10 +138,10 @@ impl Publishing {
         let (header, _) =
             MediaHeader::decode(&message).map_err(|invalid| End::error(ErrorCode::InvalidRequest, invalid))?;
         let bytes = message.len() as u64;
-        self.seat.push(&header, message).map_err(end_of)?;
+        let now = Instant::now();
+        self.seat.push(&header, message, now).map_err(end_of)?;
         self.received.bytes += bytes;
         self.received.chunks += u64::from(header.kind == MediaKind::Chunk);
-        let now = Instant::now();
         let pause = self.pace.took(bytes as usize, now);
         if !pause.is_zero() {
             self.paused_until = Some(now + pause);

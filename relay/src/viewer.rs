@@ -30,13 +30,14 @@ pub struct Viewing {
     session: Session,
     chatter: Chatter,
     house: Arc<House>,
+    came_at: Instant,
 }
 
 impl Viewing {
     /// A viewer on its seat.
     #[must_use]
     pub fn new(socket: Socket, seat: ViewerSeat, session: Session, house: Arc<House>) -> Self {
-        Self { socket, seat, session, chatter: Chatter::default(), house }
+        Self { socket, seat, session, chatter: Chatter::default(), house, came_at: Instant::now() }
     }
 
     /// Serves until the connection or the stream ends.
@@ -147,6 +148,10 @@ impl Viewing {
         if let Some(init) = delivery.init {
             metrics.bytes_out.inc_by(init.len() as u64);
             self.socket.send_media(init).await?;
+        }
+        // What was here before is not late: somebody who has just come begins with it.
+        if delivery.arrived >= self.came_at {
+            metrics.lag.note(delivery.arrived.elapsed());
         }
         let bytes = delivery.chunk.len() as u64;
         self.socket.send_media(delivery.chunk).await?;

@@ -76,11 +76,11 @@ impl PublisherSeat {
         self.stream.id
     }
 
-    /// Takes a media message in.
+    /// Takes a media message in that has come `now`.
     ///
     /// # Errors
     /// When it is out of order, or when the seat is no longer the stream's.
-    pub fn push(&self, header: &MediaHeader, message: Bytes) -> Result<(), PushError> {
+    pub fn push(&self, header: &MediaHeader, message: Bytes, now: Instant) -> Result<(), PushError> {
         let mut state = self.stream.state();
         if state.session != self.session {
             return Err(PushError::Superseded);
@@ -89,7 +89,7 @@ impl PublisherSeat {
             return Err(PushError::Ended);
         }
         let bytes = message.len() as u64;
-        state.window.push(header, message)?;
+        state.window.push(header, message, now)?;
         let becomes_live = match &mut state.publisher {
             Publisher::Connected { chunk_arrived } if header.kind == MediaKind::Chunk => {
                 !std::mem::replace(chunk_arrived, true)

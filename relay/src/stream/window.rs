@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use protocol::{ErrorCode, MediaHeader, MediaKind, TrackInfo, TrackKind, TrackNumber, limits::VIEWER_BEHIND_TIME_MAX};
 use thiserror::Error;
+use tokio::time::Instant;
 
 mod cursor;
 mod order;
@@ -82,6 +83,7 @@ pub struct Window {
 struct Entry {
     header: MediaHeader,
     message: Bytes,
+    arrived: Instant,
     /// The init segment it belongs to.
     init: u64,
     /// Counts the chunks of its track.
@@ -155,14 +157,14 @@ impl Window {
         }
     }
 
-    /// Takes a media message in, and drops the oldest ones that no longer fit.
+    /// Takes a media message in that has come at `arrived`, and drops the oldest ones that no longer fit.
     ///
     /// # Errors
     /// When the message is out of order, of an unknown track, or too large; the window is as before then.
-    pub fn push(&mut self, header: &MediaHeader, message: Bytes) -> Result<(), Refusal> {
+    pub fn push(&mut self, header: &MediaHeader, message: Bytes, arrived: Instant) -> Result<(), Refusal> {
         match header.kind {
             MediaKind::Init => self.push_init(header, message),
-            MediaKind::Chunk => self.push_chunk(header, message),
+            MediaKind::Chunk => self.push_chunk(header, message, arrived),
         }
     }
 
@@ -190,7 +192,7 @@ impl Window {
         Ok(())
     }
 
-    fn push_chunk(&mut self, header: &MediaHeader, message: Bytes) -> Result<(), Refusal> {
+    fn push_chunk(&mut self, header: &MediaHeader, message: Bytes, arrived: Instant) -> Result<(), Refusal> {
         let cost = Entry::cost(&message);
         let fits = self.init_bytes() + cost <= self.bytes_max;
         let (sequence, offset) = (self.end(), self.bytes_total);
@@ -207,7 +209,7 @@ impl Window {
         self.make_room_for(cost);
         self.bytes += cost;
         self.bytes_total += cost as u64;
-        self.entries.push_back(Entry { header: *header, message, init, ordinal, offset });
+        self.entries.push_back(Entry { header: *header, message, arrived, init, ordinal, offset });
         if header.key
             && let Some(track) = self.track_mut(header.track)
         {

@@ -1,11 +1,11 @@
 //! The link to the directory, which a stub plays.
 
-use protocol::ErrorCode;
+use protocol::{ErrorCode, MediaKind};
 use relay::data_dir::DataDir;
 use serde_json::json;
 
 use crate::{
-    driver::{PICTURE, stream},
+    driver::{PICTURE, header, stream},
     stub::{Directory, MEMBERSHIP, orders},
 };
 
@@ -131,4 +131,32 @@ async fn revoked_relay_sends_everybody_away_and_keeps_asking() {
     directory.heard().await;
     assert_eq!(relay.get(relay.internal, "/readyz").await.0, 200);
     relay.publisher(stream(1), 2).await;
+}
+
+#[tokio::test]
+async fn relay_says_what_it_can_send_where_it_stands_and_how_busy_it_is() {
+    let (mut directory, relay) = Directory::with_relay_and(|config| {
+        config.egress_bytes_per_s_max = Some(10_000_000);
+        config.region = Some("eu-west".to_owned());
+    })
+    .await;
+    let joined = directory.next("register").await.body;
+    assert_eq!((&joined["egress_bytes_per_s_max"], &joined["region"]), (&json!(10_000_000), &json!("eu-west")));
+    let mut broadcaster = relay.publisher(stream(1), 1).await;
+    let mut viewer = relay.viewer(stream(1)).await;
+    broadcaster.init(PICTURE).await;
+    broadcaster.media(header(MediaKind::Chunk, PICTURE, 0, 0, 0), &vec![0; 1_000_000]).await;
+    viewer.payloads(2).await;
+    loop {
+        let load = &directory.next("heartbeat").await.body["load"];
+        if load["egress_bytes_per_s"].as_u64().unwrap() > 100_000 {
+            assert_eq!(load["accept_failures"], 0);
+            assert!(load["send_lag_ms"].as_u64().unwrap() < 5000, "{load}");
+            #[cfg(target_os = "linux")]
+            assert!(load["memory_bytes"].as_u64().unwrap() > 1_000_000 && load["files_open"] != 0, "{load}");
+            break;
+        }
+    }
+    // And it is over again.
+    while directory.next("heartbeat").await.body["load"]["egress_bytes_per_s"] != 0 {}
 }

@@ -30,7 +30,7 @@ fn push(seat: &PublisherSeat, kind: MediaKind, segment: u32) -> Result<(), PushE
     let key = kind == MediaKind::Chunk;
     let track = TrackNumber(1);
     let header = MediaHeader { kind, key, sealed: false, track, segment, chunk: 0, captured_at_us: 0 };
-    seat.push(&header, Bytes::from_static(b"media"))
+    seat.push(&header, Bytes::from_static(b"media"), Instant::now())
 }
 
 fn events(seat: &mut ViewerSeat) -> Vec<&'static str> {

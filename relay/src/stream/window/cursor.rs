@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use protocol::{TrackKind, TrackNumber};
+use tokio::time::Instant;
 
 use super::Window;
 
@@ -36,6 +37,8 @@ pub struct Delivery {
     pub init: Option<Bytes>,
     /// The chunk, as it came in.
     pub chunk: Bytes,
+    /// When it came in.
+    pub arrived: Instant,
 }
 
 /// Chunks that were left out.
@@ -119,7 +122,12 @@ impl Cursor {
             let init_message = (selected.init != Some(init.id)).then(|| init.message.clone());
             selected.init = Some(init.id);
             selected.expected = Some(entry.ordinal + 1);
-            return Some(Delivery { skipped, init: init_message, chunk: entry.message.clone() });
+            return Some(Delivery {
+                skipped,
+                init: init_message,
+                chunk: entry.message.clone(),
+                arrived: entry.arrived,
+            });
         }
         self.reason = SkipReason::Restarted;
         None

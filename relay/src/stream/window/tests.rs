@@ -45,7 +45,9 @@ impl Feed {
     }
 
     fn init(&mut self, track: TrackNumber) {
-        self.window.push(&header(MediaKind::Init, track, 0, 0, 0), Bytes::from(format!("init {track}"))).unwrap();
+        self.window
+            .push(&header(MediaKind::Init, track, 0, 0, 0), Bytes::from(format!("init {track}")), Instant::now())
+            .unwrap();
     }
 
     /// A chunk that begins a segment.
@@ -63,7 +65,7 @@ impl Feed {
     fn chunk(&mut self, track: TrackNumber, segment: u32, chunk: u32) {
         self.at.insert(track, (segment, chunk));
         let header = header(MediaKind::Chunk, track, segment, chunk, self.now_us);
-        self.window.push(&header, Bytes::from(name(track, segment, chunk))).unwrap();
+        self.window.push(&header, Bytes::from(name(track, segment, chunk)), Instant::now()).unwrap();
     }
 
     fn frame(&mut self) {
@@ -83,7 +85,7 @@ fn header(kind: MediaKind, track: TrackNumber, segment: u32, chunk: u32, capture
 /// What a viewer would get until there is nothing more, as words.
 fn drain(window: &Window, cursor: &mut Cursor) -> Vec<String> {
     let mut got = vec![];
-    while let Some(Delivery { skipped, init, chunk }) = window.next(cursor) {
+    while let Some(Delivery { skipped, init, chunk, .. }) = window.next(cursor) {
         got.extend(skipped.map(|skipped| format!("skipped {} of {}", skipped.chunks, skipped.track)));
         got.extend(init.map(|init| String::from_utf8(init.to_vec()).unwrap()));
         got.push(String::from_utf8(chunk.to_vec()).unwrap());
@@ -264,7 +266,7 @@ fn broadcaster_that_is_back_with_the_same_tracks_leaves_the_old_ones_joinable_un
     feed.window.begin_again();
     let mut cursor = feed.window.join();
     assert_eq!(drain(&feed.window, &mut cursor), ["init 1", "1/0/0"]);
-    let refused = feed.window.push(&header(MediaKind::Chunk, PICTURE, 1, 0, 0), Bytes::from("x"));
+    let refused = feed.window.push(&header(MediaKind::Chunk, PICTURE, 1, 0, 0), Bytes::from("x"), Instant::now());
     assert_eq!(refused, Err(Refusal::InitMissing(PICTURE)));
     feed.at.clear();
     feed.init(PICTURE);
@@ -276,7 +278,7 @@ fn broadcaster_that_is_back_with_the_same_tracks_leaves_the_old_ones_joinable_un
 fn messages_out_of_order_are_refused_and_change_nothing() {
     let refusal = |window: &mut Window, segment, chunk, key| {
         let header = MediaHeader { key, ..header(MediaKind::Chunk, PICTURE, segment, chunk, 0) };
-        window.push(&header, Bytes::from("x")).unwrap_err()
+        window.push(&header, Bytes::from("x"), Instant::now()).unwrap_err()
     };
     let mut feed = Feed::new(1 << 20);
     let window = &mut feed.window;
@@ -303,7 +305,8 @@ fn messages_out_of_order_are_refused_and_change_nothing() {
     }
     feed.more(PICTURE);
     feed.chunk(PICTURE, 9, 0);
-    let unknown = feed.window.push(&header(MediaKind::Chunk, TrackNumber(7), 0, 0, 0), Bytes::from("x"));
+    let unknown =
+        feed.window.push(&header(MediaKind::Chunk, TrackNumber(7), 0, 0, 0), Bytes::from("x"), Instant::now());
     assert_eq!(unknown, Err(Refusal::UnknownTrack(TrackNumber(7))));
     let mut cursor = feed.window.join();
     assert_eq!(drain(&feed.window, &mut cursor), ["init 1", "1/9/0"]);
@@ -314,11 +317,11 @@ fn messages_that_do_not_fit_are_refused() {
     let mut feed = Feed::with_inits(100_000);
     let large = Bytes::from(vec![0; 100_000]);
     assert_eq!(
-        feed.window.push(&header(MediaKind::Chunk, PICTURE, 0, 0, 0), large.clone()),
+        feed.window.push(&header(MediaKind::Chunk, PICTURE, 0, 0, 0), large.clone(), Instant::now()),
         Err(Refusal::TooLarge(100_000))
     );
     assert_eq!(
-        feed.window.push(&header(MediaKind::Init, PICTURE, 0, 0, 0), large),
+        feed.window.push(&header(MediaKind::Init, PICTURE, 0, 0, 0), large, Instant::now()),
         Err(Refusal::InitTooLarge(100_000))
     );
     feed.key(PICTURE);
@@ -379,7 +382,7 @@ proptest! {
             id += 1;
             let mut message = header.message(&id.to_be_bytes());
             message.resize(message.len() + bytes, 0);
-            window.push(&header, message.into())
+            window.push(&header, message.into(), Instant::now())
         };
         for happening in happenings {
             match happening {
