@@ -331,7 +331,6 @@ pub(crate) struct Media {
     pub(crate) payload: Bytes,
     /// Header and payload as they came.
     pub(crate) message: Bytes,
-    pub(crate) arrived_us: u64,
 }
 
 impl Publisher {
@@ -390,7 +389,7 @@ impl Publisher {
                     // Whoever is gone is told nothing; what it sent before counts.
                     let (chunks, confirmed) = self.confirmed;
                     let _ = self.try_say(&ToBroadcaster::Received { chunks, bytes: confirmed }).await;
-                    return Some(Media { header, payload, message: bytes, arrived_us: now_us() });
+                    return Some(Media { header, payload, message: bytes });
                 }
                 Ok(Message::Text(text)) => match serde_json::from_str(&text).unwrap() {
                     FromBroadcaster::EndStream {} => return None,
