@@ -90,8 +90,7 @@ async fn relay_that_speaks_again_before_the_next_one_confirms_keeps_the_stream()
     let broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
     let mut publisher = first.publisher().await;
     publisher.take(1, 10).await;
-    let mut beside = second.publisher().await;
-    beside.confirms = false;
+    let mut beside = second.hello().await; // the next one is asked, and has not answered yet
     let mut left = Box::pin(rest(&mut beside));
     publisher.read_until(&mut left).await;
     publisher.read_until(wait_for_state(&broadcast, BroadcastState::Live)).await;
