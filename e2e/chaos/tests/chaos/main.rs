@@ -3,4 +3,5 @@
 //!
 //! Stalls are bounded more loosely here than there: other tests run beside these.
 
+mod planned;
 mod relay_dies;

@@ -6,7 +6,7 @@ use chaos::{
 };
 
 /// Longest stall here: below what people reload a page for. The target of the long scene is 2 s.
-const STALL_MS_MAX: f64 = 12_000.0;
+const STALL_MS_MAX: f64 = 4000.0;
 
 /// Asserts that nobody is lost or has to reload, and that no relay sends anything twice or out of order.
 fn survived((tape, events): &(Tape, Vec<Event>)) -> Outcome {
