@@ -32,5 +32,11 @@ it("goes by the newest list, and does not try again what has failed", () => {
   const round = new RelayRound(relays("a", "b"));
   round.tries("a");
   round.renewed(relays("c", "a"));
-  expect([names(round), round.names("b"), round.names("c")]).toEqual([["c"], false, true]);
+  expect([names(round), round.known(relays("b", "c"))]).toEqual([["c"], relays("c")]);
+});
+
+it("knows relays by the directory's addresses alone", () => {
+  const round = new RelayRound(relays("a", "b"));
+  const wanted = [{ name: "b", url: "ws://somewhere-else/ws" }, ...relays("c")];
+  expect(round.known(wanted)).toEqual(relays("b"));
 });

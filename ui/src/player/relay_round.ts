@@ -11,9 +11,12 @@ export class RelayRound {
     this.#relays = relays;
   }
 
-  /** Whether the directory has named this relay, and the ticket with it. */
-  names(name: string): boolean {
-    return this.#relays.some((relay) => relay.name === name);
+  /**
+   * Those of the wanted relays that the directory has named, in the order of the wish and at the directory's addresses: nobody else
+   * says where viewers connect.
+   */
+  known(wanted: readonly RelayAddress[]): RelayAddress[] {
+    return wanted.flatMap(({ name }) => this.#relays.filter((relay) => relay.name === name));
   }
 
   /** The relays that are left in this round, best first. */

@@ -330,7 +330,7 @@ export class Stay {
     const begun = performance.now();
     const { round, admissions } = this.options;
     const { name } = this.#main.relay;
-    let known = relays.filter((relay) => relay.name !== name && round.names(relay.name));
+    let known = round.known(relays).filter((relay) => relay.name !== name);
     if (known.length === 0) {
       const admission = await admissions.renew();
       if (this.#life.signal.aborted || this.#beside?.handover) return;
