@@ -4,11 +4,14 @@
 import { ApiFailure, type ApiFailureCode } from "../protocol/api_failure";
 import type { WatchAnswer } from "../protocol/messages";
 import { ticketFacts } from "../protocol/ticket";
+import { Forgotten } from "./forgotten";
 import { Renewal } from "./renewal";
 import type { FailureCode } from "./state";
 
 /** How long the directory may take to answer. */
 export const API_TIME_MS_MAX = 10_000;
+/** An answer that was waited for this long when the network changed will not come. */
+const OVERDUE_MS = 1000;
 /** How long to wait when the directory asks for patience without saying how much. */
 export const BUSY_MS = 10_000;
 
@@ -47,6 +50,9 @@ export type Admission =
   | { kind: "again"; waitMs: number; busy: boolean }
   /** The ticket is of no use any more. */
   | { kind: "stale" }
+  /** The directory does not know the stream, although it did. */
+  | { kind: "unknown" }
+  /** It has not known it for so long that it is over. */
   | { kind: "ended" }
   | { kind: "failed"; code: FailureCode; message: string };
 
@@ -63,9 +69,12 @@ const PASSWORD: ReadonlySet<ApiFailureCode> = new Set(["password_required", "pas
 
 export class Admissions {
   readonly renewal = new Renewal();
+  readonly forgotten = new Forgotten();
   #ticket: string | null = null;
-  /** Whether the directory has ever named the stream: a stream that is then unknown has ended. */
+  /** Whether the directory has ever named the stream. */
   #known = false;
+  /** The question that waits for its answer. */
+  #open: { since: number; giveUp: () => void } | null = null;
 
   constructor(
     private readonly streamId: string,
@@ -121,6 +130,11 @@ export class Admissions {
     }
   }
 
+  /** The network is another one: what was asked over the last one is not waited for. */
+  networkChanged(): void {
+    if (this.#open && performance.now() - this.#open.since > OVERDUE_MS) this.#open.giveUp();
+  }
+
   /** What a person types; null when nobody waits for it any more. */
   #askPerson(wanted: PasswordWanted): Promise<string | null> {
     return new Promise((resolve) => {
@@ -134,16 +148,33 @@ export class Admissions {
   }
 
   async #watch(credentials: Credentials): Promise<WatchAnswer> {
-    const answer = await within(API_TIME_MS_MAX, this.api.watch(this.streamId, credentials));
+    const answer = await this.#inTime(this.api.watch(this.streamId, credentials));
     const { ticket } = answer.assignment;
     this.#known = true;
+    this.forgotten.heardOf();
     this.#ticket = ticket;
     this.renewal.begin(performance.now(), ticketFacts(ticket).lifeMs, this.random());
     return answer;
   }
 
+  /** The answer, or a rejection as `unreachable` when it takes too long. */
+  #inTime<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const giveUp = () => reject(new ApiFailure("unreachable", "The server did not answer in time."));
+      const timer = setTimeout(giveUp, API_TIME_MS_MAX);
+      const open = { since: performance.now(), giveUp };
+      this.#open = open;
+      answer.then(resolve, reject).finally(() => {
+        clearTimeout(timer);
+        if (this.#open === open) this.#open = null;
+      });
+    });
+  }
+
   #refusal({ code, message, retryAfterMs }: ApiFailure): Refusal {
-    if (code === "stream_not_found" && this.#known) return { kind: "ended" };
+    if (code === "stream_not_found" && this.#known) {
+      return { kind: this.forgotten.unknown(performance.now()) ? "ended" : "unknown" };
+    }
     if (code === "stream_not_found" || FINAL.has(code)) return { kind: "failed", code, message };
     const busy = code === "too_many_requests";
     return { kind: "again", waitMs: retryAfterMs ?? (busy ? BUSY_MS : 0), busy };
@@ -159,12 +190,4 @@ function passwordWanted(failure: ApiFailure, tried: boolean): PasswordWanted | n
 function failureOf(error: unknown): ApiFailure {
   if (error instanceof ApiFailure) return error;
   return new ApiFailure("unreachable", error instanceof Error ? error.message : String(error));
-}
-
-/** The promise, or a rejection as `unreachable` when it takes too long. */
-function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new ApiFailure("unreachable", "The server did not answer in time.")), ms);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

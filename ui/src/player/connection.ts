@@ -2,20 +2,24 @@
 // lives. Knows nothing of pictures.
 
 import type { MediaMessage } from "../protocol/media_message";
-import type { RelayAddress, ToViewer, WatchAnswer } from "../protocol/messages";
+import type { RelayAddress, TrackInfo, WatchAnswer } from "../protocol/messages";
 import { Admissions, BUSY_MS, type Passwords, type WatchApi } from "./admission";
 import { pauseBefore } from "./backoff";
+import { machineNetwork, type Network, type NetworkEvent } from "./network";
+import type { Outcome } from "./outcome";
 import { RelayRound } from "./relay_round";
 import type { FailureCode } from "./state";
-import { type Outcome, Stay } from "./stay";
+import { Stay } from "./stay";
 import type { OpenTransport } from "./transport/transport";
+import type { Watching } from "./wish";
 
 /** A relay that served for this long was healthy: the next attempt comes at once. */
 export const HEALTHY_MS = 3000;
 
 export interface ConnectionEvents {
   answered(answer: WatchAnswer): void;
-  watching(message: Extract<ToViewer, { type: "watching" }>): void;
+  /** `fresh` unless the same connection goes on with another choice of the same tracks. */
+  watching(message: Watching, fresh: boolean): void;
   media(message: MediaMessage): void;
   skipped(track: number, chunks: number): void;
   viewers(count: number): void;
@@ -33,6 +37,9 @@ export interface ConnectionOptions {
   openTransport: OpenTransport;
   events: ConnectionEvents;
   signal: AbortSignal;
+  /** The number of the picture that is wanted of these tracks; null where there is none, or no choice. */
+  wanted?: (tracks: TrackInfo[]) => number | null;
+  network?: Network;
   random?: () => number;
 }
 
@@ -45,6 +52,9 @@ export class Connection {
   #answer: WatchAnswer | null = null;
   /** The relay whose failure the directory has not been told of. */
   #failed: string | null = null;
+  #present: Stay | null = null;
+  /** Ends the pause before the next attempt. */
+  #goOnNow: (() => void) | null = null;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -55,7 +65,8 @@ export class Connection {
 
   /** Runs until the stream has ended, failed for good, or the signal aborts. Never rejects. */
   async run(): Promise<void> {
-    const { signal, events } = this.#options;
+    const { signal, events, network = machineNetwork() } = this.#options;
+    network.watch((event) => this.#networkChanged(event), signal);
     while (!signal.aborted) {
       const admission = await this.#admissions.ask(this.#failed);
       if (signal.aborted) return;
@@ -67,10 +78,11 @@ export class Connection {
           if (admission.answer.assignment.relays.length === 0) await this.#pause(0, false);
           else if (await this.#goThrough(admission.answer)) return;
           break;
+        case "unknown":
+          if (await this.#tryAgain(0, false)) return;
+          break;
         case "again":
-          await this.#pause(admission.waitMs, admission.busy);
-          // While the directory is away the relays that it has named are still good, and so is the ticket.
-          if (!admission.busy && !signal.aborted && this.#answer && (await this.#goThrough(this.#answer))) return;
+          if (await this.#tryAgain(admission.waitMs, admission.busy)) return;
           break;
         case "stale":
           break;
@@ -84,6 +96,17 @@ export class Connection {
     }
   }
 
+  /** Another picture may be wanted than before. */
+  select(): void {
+    this.#present?.select();
+  }
+
+  /** While the directory is away, or has forgotten the stream, the relays that it has named are still good, and so is the ticket. */
+  async #tryAgain(waitMs: number, busy: boolean): Promise<boolean> {
+    await this.#pause(waitMs, busy);
+    return !busy && !this.#options.signal.aborted && this.#answer !== null && (await this.#goThrough(this.#answer));
+  }
+
   /** Tries the relays of one answer, each once and the first round without a pause. True when the stream is over. */
   async #goThrough(answer: WatchAnswer): Promise<boolean> {
     const { signal, events } = this.#options;
@@ -91,7 +114,9 @@ export class Connection {
     let left = round.left;
     while (left[0]) {
       const stay = this.#stay(left[0], round);
+      this.#present = stay;
       const outcome = await stay.run();
+      this.#present = null;
       if (signal.aborted) return true;
       if (outcome.kind === "ended") events.ended();
       if (outcome.kind === "failed") events.failed(outcome.code, outcome.message);
@@ -115,13 +140,13 @@ export class Connection {
   }
 
   #stay(relay: RelayAddress, round: RelayRound): Stay {
-    const { openTransport, events, signal } = this.#options;
+    const { openTransport, events, signal, wanted = () => null } = this.#options;
     const renewed = (answer: WatchAnswer) => {
       this.#answer = answer;
       round.renewed(answer.assignment.relays);
       events.answered(answer);
     };
-    return new Stay({ relay, round, admissions: this.#admissions, openTransport, events, signal, renewed });
+    return new Stay({ relay, round, admissions: this.#admissions, openTransport, events, signal, wanted, renewed });
   }
 
   async #pause(waitMs: number, busy: boolean): Promise<void> {
@@ -133,16 +158,25 @@ export class Connection {
       const done = () => {
         clearTimeout(timer);
         signal.removeEventListener("abort", done);
-        globalThis.removeEventListener?.("online", online);
+        this.#goOnNow = null;
         resolve();
       };
-      // The network is back: no reason to sit out a pause that was meant for its absence.
-      const online = () => busy || done();
       const timer = setTimeout(done, pause);
       signal.addEventListener("abort", done, { once: true });
-      globalThis.addEventListener?.("online", online);
+      // A pause that a server asked for is sat out.
+      this.#goOnNow = busy ? null : done;
       if (signal.aborted) done();
     });
+  }
+
+  /** The network is back, or another one: no reason to sit out what was meant for its absence. */
+  #networkChanged(event: NetworkEvent): void {
+    if (event.kind === "offline") return;
+    if (event.kind === "woke") this.#admissions.renewal.slept(event.missedMs);
+    this.#failures = 0;
+    this.#admissions.networkChanged();
+    this.#present?.networkChanged();
+    this.#goOnNow?.();
   }
 }
 

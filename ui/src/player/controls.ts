@@ -3,6 +3,8 @@
 import { icon } from "./icons";
 import { actionOf, focusOf, type KeyAction } from "./keyboard";
 import { PASSWORD_PROMPT, PasswordPrompt } from "./password_prompt";
+import type { PictureChoice } from "./picture";
+import { QUALITY_MENU, QualityMenu } from "./quality_menu";
 import type { PlayerState } from "./state";
 import type { PlayerStats } from "./stats";
 import { rememberVolume } from "./volume_memory";
@@ -13,6 +15,7 @@ export interface ControlsEvents {
   goLive(): void;
   retry(): void;
   givePassword(password: string): void;
+  choosePicture(choice: PictureChoice): void;
 }
 
 /** Controls go away after this long without a hand on them. */
@@ -36,6 +39,7 @@ const LAYOUT = `
   <button class="live" type="button" title="Jump to live"><span class="dot"></span><span>LIVE</span><span class="delay"></span></button>
   <div class="space"></div>
   <div class="facts"><span class="picture"></span><span class="viewers" hidden>${icon("people")}<span class="count"></span></span></div>
+  ${QUALITY_MENU}
   <button class="pip" type="button" aria-label="Picture in picture" title="Picture in picture (i)">${icon("picture")}</button>
   <button class="full" type="button"></button>
 </div>`;
@@ -46,6 +50,7 @@ export class Controls {
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #parts: HTMLElement;
   readonly #prompt: PasswordPrompt;
+  readonly #quality: QualityMenu;
 
   constructor(
     private readonly host: HTMLElement,
@@ -59,6 +64,7 @@ export class Controls {
     host.shadowRoot?.append(this.#parts);
     const form = this.#part("password") as HTMLFormElement;
     this.#prompt = new PasswordPrompt(form, (password) => this.events.givePassword(password), signal);
+    this.#quality = new QualityMenu(this.#part("quality"), (choice) => this.events.choosePicture(choice), signal);
     signal.addEventListener("abort", () => {
       clearTimeout(this.#idleTimer);
       this.#parts.remove();
@@ -101,6 +107,7 @@ export class Controls {
     setText(this.#part("delay"), playing && stats.latencyMs !== null ? delayWords(stats.latencyMs) : "");
     const rate = Math.round(stats.framesPerSecond);
     setText(this.#part("picture"), stats.width > 0 && playing ? `${stats.width}×${stats.height} · ${rate} fps` : "");
+    this.#quality.show(stats.rendition);
     const viewers = this.#part("viewers");
     viewers.hidden = stats.viewers === null;
     if (stats.viewers !== null) {
@@ -165,6 +172,7 @@ export class Controls {
     if (action === "toggle_mute") this.#setMuted(!video.muted);
     if (action === "louder") this.#setVolume(video.volume + VOLUME_STEP);
     if (action === "quieter") this.#setVolume(video.volume - VOLUME_STEP);
+    if (action === "quality") this.#quality.toggle();
     if (action === "fullscreen") toggleFullscreen(this.host, video);
     if (action === "picture_in_picture" && document.pictureInPictureEnabled) {
       const shown = document.pictureInPictureElement
@@ -208,8 +216,8 @@ export class Controls {
     clearTimeout(this.#idleTimer);
     if (this.#state.kind !== "playing") return;
     this.#idleTimer = setTimeout(() => {
-      const keyboard = this.#parts.querySelector(":focus-visible") !== null;
-      if (!keyboard) this.host.setAttribute("data-idle", "");
+      const inUse = this.#quality.isOpen || this.#parts.querySelector(":focus-visible") !== null;
+      if (!inUse) this.host.setAttribute("data-idle", "");
     }, ms);
   }
 

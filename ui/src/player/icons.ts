@@ -11,6 +11,8 @@ const DRAWINGS = {
   shrink: '<path d="M9 4v5H4M20 9h-5V4M15 20v-5h5M4 15h5v5"/>',
   picture:
     '<path d="M20 11V6a1 1 0 0 0-1-1H5a1 1 0 0 0-1 1v11a1 1 0 0 0 1 1h5"/><rect x="13" y="13.500" width="8" height="5.500" rx="1" fill="currentColor"/>',
+  sliders:
+    '<path d="M4 7.500h9m5 0h2M4 16.500h2m5 0h9"/><circle cx="15.500" cy="7.500" r="2.500"/><circle cx="8.500" cy="16.500" r="2.500"/>',
   people:
     '<path d="M9 11a3.500 3.500 0 1 0 0-7 3.500 3.500 0 0 0 0 7Zm-6.500 9a6.500 6.500 0 0 1 13 0M16 4.300a3.500 3.500 0 0 1 0 6.400M18 14.200a6.500 6.500 0 0 1 3.500 5.800"/>',
 } as const;

@@ -8,6 +8,7 @@ export type { WatchAnswer } from "../protocol/messages";
 export type { Credentials, WatchApi } from "./admission";
 export type { StartOptions } from "./live_player";
 export { rememberPassword } from "./password_memory";
+export type { RenditionFacts } from "./renditions";
 export type { Clock } from "./session";
 export type { FailureCode, PlayerState } from "./state";
 export type { PlayerStats } from "./stats";

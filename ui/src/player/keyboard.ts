@@ -1,6 +1,13 @@
 // Which key does what. Pure.
 
-export type KeyAction = "toggle_play" | "toggle_mute" | "fullscreen" | "picture_in_picture" | "louder" | "quieter";
+export type KeyAction =
+  | "toggle_play"
+  | "toggle_mute"
+  | "fullscreen"
+  | "picture_in_picture"
+  | "louder"
+  | "quieter"
+  | "quality";
 
 export interface Key {
   key: string;
@@ -25,6 +32,8 @@ export function actionOf(key: Key, focus: Focus): KeyAction | null {
       return "fullscreen";
     case "i":
       return "picture_in_picture";
+    case "q":
+      return "quality";
     case "arrowup":
       return focus === "slider" ? null : "louder";
     case "arrowdown":

@@ -68,6 +68,7 @@ export class LivePlayer extends HTMLElement {
         pause: () => this.#session?.pause(),
         goLive: () => this.#session?.goLive(),
         givePassword: (password) => this.#session?.givePassword(password),
+        choosePicture: (choice) => this.#session?.choosePicture(choice),
         retry: () => this.start(options),
       },
       withControls,

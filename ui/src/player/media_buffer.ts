@@ -1,6 +1,7 @@
 // One MediaSource on the <video>: a SourceBuffer per track, all added before the first append. Made anew, on the same element,
 // when the tracks change or the media can't be decoded.
 
+import type { TrackInfo } from "../protocol/messages";
 import { AppendQueue } from "./append_queue";
 
 /** How much is kept behind the playhead after a trim: enough to decode from a key frame. */
@@ -36,8 +37,19 @@ export function mimeOf(kind: "video" | "sound", codec: string): string {
   return `${kind === "video" ? "video" : "audio"}/mp4; codecs="${codec}"`;
 }
 
+/** Whether this browser plays a track. */
+export function playable({ kind, codec }: TrackInfo): boolean {
+  return mediaSourceClass()?.isTypeSupported(mimeOf(kind, codec)) ?? false;
+}
+
+/** A SourceBuffer, and the track that it holds now. */
+interface Slot {
+  track: number;
+  queue: AppendQueue;
+}
+
 export class MediaBuffer {
-  readonly #queues = new Map<number, AppendQueue>();
+  #slots: Slot[] = [];
   readonly #waiting: { track: number; bytes: Uint8Array }[] = [];
   readonly #source: MediaSource;
   readonly #life = new AbortController();
@@ -59,10 +71,17 @@ export class MediaBuffer {
   }
 
   append(track: number, bytes: Uint8Array): void {
-    const queue = this.#queues.get(track);
-    if (queue) queue.append(bytes);
+    const slot = this.#slots.find((each) => each.track === track);
+    if (slot) slot.queue.append(bytes);
     else if (this.#waiting.length < WAITING_MAX) this.#waiting.push({ track, bytes });
     else this.events.overflowed(track);
+  }
+
+  /** From now on `track` goes where `before` went; its init segment comes next. False when there is nowhere yet. */
+  replace(before: number, track: number): boolean {
+    const slot = this.#slots.find((each) => each.track === before);
+    if (slot) slot.track = track;
+    return slot !== undefined;
   }
 
   /** Forgets what was shown. `edge` bounds the buffer while the playhead stands still. */
@@ -71,34 +90,33 @@ export class MediaBuffer {
     let until = 0;
     if (position - start > TRIM_FROM_S) until = position - KEPT_BEHIND_S;
     if (edge - start > KEPT_PAUSED_S + TRIM_FROM_S) until = Math.max(until, edge - KEPT_PAUSED_S);
-    if (until > 0) for (const queue of this.#queues.values()) queue.removeBefore(until);
+    if (until > 0) for (const { queue } of this.#slots) queue.removeBefore(until);
   }
 
   close(): void {
     this.#life.abort();
-    this.#queues.clear();
+    this.#slots = [];
     this.#waiting.length = 0;
   }
 
   #opened(): void {
     try {
-      for (const { track, mime } of this.tracks) {
-        const queue = new AppendQueue(
-          this.#source.addSourceBuffer(mime),
-          {
-            changed: () => this.events.changed(),
-            overflowed: () => this.events.overflowed(track),
-            failed: (error) => this.events.failed(error),
-          },
-          this.#life.signal,
-        );
-        this.#queues.set(track, queue);
-      }
+      for (const { track, mime } of this.tracks) this.#slots.push(this.#slot(track, mime));
     } catch (error) {
       this.events.failed(error);
       return;
     }
-    for (const { track, init } of this.tracks) this.#queues.get(track)?.append(init);
-    for (const { track, bytes } of this.#waiting.splice(0)) this.#queues.get(track)?.append(bytes);
+    for (const { track, init } of this.tracks) this.append(track, init);
+    for (const { track, bytes } of this.#waiting.splice(0)) this.append(track, bytes);
+  }
+
+  #slot(track: number, mime: string): Slot {
+    const events = {
+      changed: () => this.events.changed(),
+      overflowed: () => this.events.overflowed(slot.track),
+      failed: (error: unknown) => this.events.failed(error),
+    };
+    const slot = { track, queue: new AppendQueue(this.#source.addSourceBuffer(mime), events, this.#life.signal) };
+    return slot;
   }
 }

@@ -13,7 +13,7 @@ export const PLAYER_STYLES = `
   display: block;
   overflow: hidden;
   aspect-ratio: 16 / 9;
-  container-type: inline-size;
+  container-type: size;
   background: #000;
   color: var(--player-text);
   font: 500 0.9375rem/1.3 var(--font, system-ui, sans-serif);
@@ -70,6 +70,22 @@ button:focus-visible, input:focus-visible { outline: 0.1875rem solid var(--playe
 .facts span { display: flex; align-items: center; gap: 0.3125rem; }
 .facts svg { width: 1.0625rem; height: 1.0625rem; }
 
+.quality { position: relative; }
+.quality[data-reduced] .open { color: var(--player-accent); }
+.quality .menu {
+  position: absolute; right: 0; bottom: calc(100% + 0.375rem); display: grid; min-width: 13rem; max-width: min(20rem, 100cqi - 1rem);
+  max-height: calc(100cqb - 4.25rem); overflow-y: auto; padding: 0.375rem; border-radius: 0.75rem; background: rgb(16 18 24 / 0.96); box-shadow: 0 0.5rem 1.5rem rgb(0 0 0 / 0.5);
+}
+.bar .menu button {
+  display: grid; grid-template-columns: 1.125rem 1fr; justify-items: start; align-content: center; gap: 0 0.375rem; min-height: 2.5rem; height: auto; padding: 0.375rem 0.75rem 0.375rem 0.5rem;
+  border-radius: 0.5rem; font-size: 0.875rem; font-variant-numeric: tabular-nums; text-align: start;
+}
+.menu button::before { content: ""; place-self: center; width: 0.5rem; height: 0.5rem; border-radius: 50%; }
+.menu button[aria-checked="true"]::before { background: var(--player-accent); }
+.menu .name { white-space: nowrap; }
+.menu .hint { grid-column: 2; color: var(--player-soft); font-size: 0.75rem; }
+.menu .hint:empty { display: none; }
+
 .veil {
   position: absolute; inset: 0; display: grid; place-content: center; justify-items: center; gap: 0.75rem; padding: 1rem 1.25rem 3.5rem;
   text-align: center; background: rgb(8 9 12 / 0.66); animation: appear 200ms ease-out 250ms backwards;
@@ -122,11 +138,15 @@ button:focus-visible, input:focus-visible { outline: 0.1875rem solid var(--playe
   .facts { display: none; }
   .veil[data-shape="pill"] ~ .unmute { top: 3.25rem; }
   .volume:hover input, .volume:focus-within input { width: 3.5rem; }
+  .quality { position: static; }
+  .quality .menu { right: 0.25rem; bottom: 2.875rem; min-width: 10rem; max-height: calc(100cqb - 3.125rem); padding: 0.25rem; }
+  .bar .menu button { min-height: 1.875rem; padding-block: 0.125rem; }
+  .menu .hint { display: none; }
   .veil { gap: 0.5rem; padding: 0.75rem 0.875rem 2.75rem; }
   .veil .detail { font-size: 0.8125rem; }
   .action[data-action="play"] { width: 3.5rem; height: 3.5rem; }
 }
-@container (max-width: 22rem) { .live .delay { min-width: 0; } .bar button { min-width: 2.25rem; } .bar button.live { padding: 0 0.375rem; } }
+@container (max-width: 22rem) { .live .delay { min-width: 0; } .bar:has(.quality:not([hidden])) .delay { display: none; } .bar button { min-width: 2.25rem; } .bar button.live { padding: 0 0.375rem; } }
 @media (hover: none) { .volume input { display: none; } }
 @media (prefers-reduced-motion: reduce) {
   .bar, .bar button, .volume input { transition: none; }

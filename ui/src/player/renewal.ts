@@ -34,6 +34,11 @@ export class Renewal {
     this.#dueAt = nowMs + Math.max(waitMs, pause / 2 + (random * pause) / 2);
   }
 
+  /** Time has gone by that the clock behind `nowMs` does not show. */
+  slept(ms: number): void {
+    this.#dueAt -= ms;
+  }
+
   due(nowMs: number): boolean {
     return nowMs >= this.#dueAt;
   }

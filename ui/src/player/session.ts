@@ -1,12 +1,18 @@
 // One viewing of one stream, from `start` to `stop`: connection, playback, state and measurements around one <video>.
 
+import type { MediaMessage } from "../protocol/media_message";
 import type { WatchAnswer } from "../protocol/messages";
 import type { Passwords, PasswordWanted, WatchApi } from "./admission";
 import { Composure } from "./composure";
 import { Connection } from "./connection";
 import type { Engine } from "./latency";
+import { playable } from "./media_buffer";
+import { machineNetwork, type Network } from "./network";
 import { forgetPassword, recallPassword, rememberPassword } from "./password_memory";
+import type { PictureChoice } from "./picture";
+import { recallPicture, rememberPicture } from "./picture_memory";
 import { Playback } from "./playback";
+import { Renditions } from "./renditions";
 import { IDLE, type PlayerEvent, type PlayerModel, type PlayerState, reduce, sameState, stateOf } from "./state";
 import { LatencyMeter, NO_STATS, type PlayerStats, RateMeter } from "./stats";
 import type { OpenTransport } from "./transport/transport";
@@ -36,6 +42,10 @@ export interface SessionEvents {
 }
 
 const STATS_MS = 500;
+/** How often it is looked whether a machine that says that it is offline is. */
+const OFFLINE_LOOK_MS = 200;
+/** Whatever the machine says of its network: while something came this lately, there is one. */
+const OFFLINE_SILENCE_MS = 400;
 /** Further ahead than this, the time a browser promises for a frame is not believed. */
 const DISPLAY_AHEAD_MS_MAX = 50;
 
@@ -44,6 +54,9 @@ export class Session {
   readonly playback: Playback;
   readonly #unsealing: Unsealing;
   readonly #composure: Composure;
+  readonly #renditions: Renditions;
+  readonly #connection: Connection;
+  readonly #network: Network = machineNetwork();
   #givePassword: ((password: string) => void) | null = null;
   #model: PlayerModel = IDLE;
   #state: PlayerState = { kind: "idle" };
@@ -54,6 +67,7 @@ export class Session {
   readonly #frames = new RateMeter();
   readonly #latency = new LatencyMeter();
   #presented = 0;
+  #mediaAt = Number.NEGATIVE_INFINITY;
   #counts = { viewers: null as number | null, skipped: 0, reconnects: 0, firstPictureMs: null as number | null };
 
   constructor(
@@ -69,7 +83,7 @@ export class Session {
       () => options.clock.now(),
       {
         moving: () => this.#moving(),
-        ranDry: () => this.#dispatch({ type: "ran_dry" }),
+        ranDry: () => this.#ranDry(),
         unplayable: (message) => this.#dispatch({ type: "failed", code: "unsupported_media", message }),
         play: () => void this.#play(),
       },
@@ -89,11 +103,14 @@ export class Session {
       this.#running.signal,
     );
     this.#composure = new Composure((loss) => this.#dispatch({ type: "lost", ...loss }), this.#running.signal);
+    this.#renditions = new Renditions(recallPicture(), playable, performance.now());
     this.#dispatch({ type: "started" });
     this.#watchFrames();
+    this.#watchNetwork();
     const timer = setInterval(() => this.#measure(), STATS_MS);
     this.#running.signal.addEventListener("abort", () => clearInterval(timer));
-    void this.#connect().run();
+    this.#connection = this.#connect();
+    void this.#connection.run();
   }
 
   pause(): void {
@@ -106,6 +123,13 @@ export class Session {
     if (this.#running.signal.aborted) return;
     this.#dispatch({ type: "resumed" });
     this.playback.goLive();
+  }
+
+  choosePicture(choice: PictureChoice): void {
+    rememberPicture(choice);
+    this.#renditions.choose(choice, performance.now());
+    this.#connection.select();
+    this.#measure();
   }
 
   /** A person has typed the password that was asked for. */
@@ -142,22 +166,23 @@ export class Session {
       openTransport,
       passwords: this.#passwords(),
       signal: this.#running.signal,
+      network: this.#network,
+      wanted: (tracks) => this.#renditions.wanted(tracks),
       events: {
         answered: (answer) => {
           this.events.answered(answer);
           this.#unsealing.announced(answer.stream.sealed);
         },
-        watching: ({ tracks, selected }) => {
+        watching: ({ tracks, selected }, fresh) => {
           this.#composure.mended();
           this.#dispatch({ type: "watching" });
-          this.playback.watching(tracks, selected);
+          this.#renditions.watching(tracks, selected, fresh, performance.now());
+          this.playback.watching(tracks, selected, fresh);
         },
-        media: (message) => {
-          this.#bytes.add(performance.now(), message.payload.length);
-          this.#unsealing.take(message);
-        },
+        media: (message) => this.#media(message),
         skipped: (_track, chunks) => {
           this.#counts.skipped += chunks;
+          this.#renditions.trouble(performance.now());
         },
         viewers: (count) => {
           this.#counts.viewers = count;
@@ -173,6 +198,35 @@ export class Session {
         failed: (code, message) => this.#dispatch({ type: "failed", code, message }),
       },
     });
+  }
+
+  #media(message: MediaMessage): void {
+    const { header, payload } = message;
+    const now = performance.now();
+    this.#mediaAt = now;
+    this.#bytes.add(now, payload.length);
+    if (header.kind === "chunk") {
+      this.#renditions.arrived(now, header.track, this.options.clock.now() - header.capturedAtUs / 1000);
+    }
+    if (this.#renditions.look(now)) this.#connection.select();
+    this.#unsealing.take(message);
+  }
+
+  #ranDry(): void {
+    // What a relay or the broadcaster does not send is not for want of room on the way.
+    if (this.#model.link === "open" && this.#model.present) this.#renditions.trouble(performance.now());
+    this.#dispatch({ type: "ran_dry" });
+  }
+
+  #watchNetwork(): void {
+    const { signal } = this.#running;
+    const look = () => {
+      const gone = !this.#network.online && performance.now() - this.#mediaAt > OFFLINE_SILENCE_MS;
+      if (gone !== this.#model.offline) this.#dispatch({ type: "network", gone });
+    };
+    this.#network.watch(look, signal);
+    const timer = setInterval(look, OFFLINE_LOOK_MS);
+    signal.addEventListener("abort", () => clearInterval(timer));
   }
 
   #dispatch(event: PlayerEvent): void {
@@ -239,6 +293,7 @@ export class Session {
       framesDropped: video.getVideoPlaybackQuality?.().droppedVideoFrames ?? 0,
       width: video.videoWidth,
       height: video.videoHeight,
+      rendition: this.#renditions.facts,
       bitsPerSecond: this.#bytes.perSecond(now) * 8,
       viewers: this.#counts.viewers,
       chunksSkipped: this.#counts.skipped,

@@ -40,6 +40,14 @@ describe("trouble", () => {
     expect(kindAfter(started, watching, { type: "ran_dry" })).toBe("waiting_for_media");
   });
 
+  it("of a machine without a network has words of its own, until something comes again", () => {
+    const network = (gone: boolean): PlayerEvent => ({ type: "network", gone });
+    expect(kindAfter(started, watching, picture, network(true))).toBe("offline");
+    expect(kindAfter(started, watching, picture, lost, network(true))).toBe("offline");
+    expect(kindAfter(started, watching, picture, network(true), lost, network(false))).toBe("reconnecting");
+    expect(kindAfter(started, watching, picture, network(true), network(false))).toBe("playing");
+  });
+
   it("a failure keeps its code and message, and a new start clears it", () => {
     const failed: PlayerEvent = { type: "failed", code: "unsupported_media", message: "no" };
     expect(stateOf([started, failed].reduce(reduce, IDLE))).toEqual({

@@ -27,6 +27,8 @@ export type PlayerState =
   | { kind: "paused" }
   /** Connected, but the picture has run dry. */
   | { kind: "stalled" }
+  /** The machine has no network. */
+  | { kind: "offline" }
   /** `busy`: a server has asked for patience. */
   | { kind: "reconnecting"; attempt: number; busy: boolean }
   /** Only for those who know the password. */
@@ -45,6 +47,8 @@ export type PlayerEvent =
   | { type: "stopped" }
   | { type: "watching" }
   | { type: "lost"; attempt: number; busy: boolean }
+  /** Whether the machine has no network, and nothing comes. */
+  | { type: "network"; gone: boolean }
   | { type: "password_wanted"; wanted: PasswordWanted }
   | { type: "password_given" }
   | { type: "locked"; why: LockedWhy }
@@ -64,6 +68,7 @@ export interface PlayerModel {
   link: "connecting" | "open" | "lost";
   attempt: number;
   busy: boolean;
+  offline: boolean;
   password: PasswordWanted | null;
   locked: LockedWhy | null;
   picture: "none" | "moving" | "dry";
@@ -78,6 +83,7 @@ export const IDLE: PlayerModel = {
   link: "connecting",
   attempt: 0,
   busy: false,
+  offline: false,
   password: null,
   locked: null,
   picture: "none",
@@ -97,6 +103,8 @@ export function reduce(model: PlayerModel, event: PlayerEvent): PlayerModel {
       return { ...model, link: "open", attempt: 0, present: true };
     case "lost":
       return { ...model, link: "lost", attempt: event.attempt, busy: event.busy };
+    case "network":
+      return { ...model, offline: event.gone };
     case "password_wanted":
       return { ...model, password: event.wanted };
     case "password_given":
@@ -130,6 +138,7 @@ export function stateOf(model: PlayerModel): PlayerState {
   if (model.failure) return { kind: "failed", ...model.failure };
   if (model.locked) return { kind: "locked", why: model.locked };
   if (model.password) return { kind: "needs_password", wanted: model.password };
+  if (model.offline) return { kind: "offline" };
   if (model.link === "lost") return { kind: "reconnecting", attempt: model.attempt, busy: model.busy };
   if (model.link === "connecting") return { kind: "connecting" };
   if (model.paused) return { kind: "paused" };

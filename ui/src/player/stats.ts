@@ -1,5 +1,7 @@
 // What the player measures of itself, for people and for tests. Pure sums; the parts report to it.
 
+import type { RenditionFacts } from "./renditions";
+
 export interface PlayerStats {
   /** From the capture of the shown picture to the screen, by the directory's clock; null before the first picture. */
   latencyMs: number | null;
@@ -9,6 +11,8 @@ export interface PlayerStats {
   framesDropped: number;
   width: number;
   height: number;
+  /** The pictures to choose from; null where there is one. */
+  rendition: RenditionFacts | null;
   bitsPerSecond: number;
   /** People who watch on the same relay; null until the relay has said so. */
   viewers: number | null;
@@ -37,6 +41,7 @@ export const NO_STATS: PlayerStats = {
   framesDropped: 0,
   width: 0,
   height: 0,
+  rendition: null,
   bitsPerSecond: 0,
   viewers: null,
   chunksSkipped: 0,

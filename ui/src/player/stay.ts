@@ -2,42 +2,25 @@
 // the two race, and whichever brings media first stays; when the stream moves they join, and nothing is shown twice or lost.
 
 import type { MediaMessage } from "../protocol/media_message";
-import type { ErrorCode, RelayAddress, ToViewer, WatchAnswer } from "../protocol/messages";
+import type { RelayAddress, ToViewer, TrackInfo, WatchAnswer } from "../protocol/messages";
 import { LOOK_MS } from "../protocol/quiet";
 import type { Admissions } from "./admission";
 import type { ConnectionEvents } from "./connection";
 import { Course, Handover } from "./handover";
+import { NEXT, type Outcome, outcomeOf, wantsTicket } from "./outcome";
 import type { RelayRound } from "./relay_round";
 import { MediaSilence } from "./renewal";
-import type { FailureCode } from "./state";
 import type { OpenTransport } from "./transport/transport";
 import { Visit } from "./visit";
+import { isSwitch, sameTracks, type Watching, Wish } from "./wish";
 
 /** How long a move may take that the directory wants, not the relay. */
 const MOVE_MS_MAX = 5000;
 /** How long tracks that bring nothing may hold up the end of a move: sound that is not there. */
 const LAST_TRACK_MS_MAX = 1000;
 
-/** How a stay was over. */
-export type Outcome =
-  | { kind: "ended" }
-  | { kind: "failed"; code: FailureCode; message: string }
-  /** The directory must be asked again; `now` without a pause. */
-  | { kind: "ask"; now: boolean }
-  | { kind: "next"; busy: boolean };
-
-const NEXT: Outcome = { kind: "next", busy: false };
-
-/** Errors that no other relay and no new ticket can mend. */
-const FINAL: ReadonlySet<ErrorCode> = new Set(["unsupported_protocol", "invalid_request", "viewer_removed"]);
-/** Errors after which the directory knows better than the list. */
-const ASK_AGAIN: ReadonlySet<ErrorCode> = new Set([
-  "ticket_invalid",
-  "ticket_expired",
-  "stream_not_found",
-  "unauthorized",
-  "relay_revoked",
-]);
+/** A connection that said nothing for this long when the network changed is not waited for: relays speak four times a second. */
+const CHANGED_SILENCE_MS = 500;
 
 export interface StayOptions {
   relay: RelayAddress;
@@ -46,11 +29,11 @@ export interface StayOptions {
   openTransport: OpenTransport;
   events: ConnectionEvents;
   signal: AbortSignal;
+  /** The number of the picture that is wanted of these tracks; null where there is none. */
+  wanted: (tracks: TrackInfo[]) => number | null;
   /** The directory has answered again. */
   renewed: (answer: WatchAnswer) => void;
 }
-
-type Watching = Extract<ToViewer, { type: "watching" }>;
 
 /** The second connection. */
 interface Beside {
@@ -66,19 +49,21 @@ export class Stay {
   readonly #life = new AbortController();
   readonly #silence = new MediaSilence(performance.now());
   readonly #course = new Course();
+  readonly #wish: Wish;
   #main: Visit;
   #beside: Beside | null = null;
-  /** This silence has had its race. */
-  #raced = false;
+  /** What has been tried to end this silence. */
+  #tried = { race: false, ticket: false, otherEdge: false };
   #asking = false;
   #mediaCame = false;
-  #watching = "";
+  #told: { by: Visit; message: Watching } | null = null;
   #lastTrack: ReturnType<typeof setTimeout> | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #resolve: (outcome: Outcome) => void = () => {};
 
   constructor(private readonly options: StayOptions) {
     options.round.tries(options.relay.name);
+    this.#wish = new Wish(options.wanted);
     this.#main = this.#visit(options.relay);
   }
 
@@ -106,6 +91,19 @@ export class Stay {
     });
   }
 
+  /** Another picture may be wanted than before. */
+  select(): void {
+    if (this.#told?.by === this.#main) this.#wish.ask(this.#main, this.#told.message);
+    if (this.#beside?.watching) this.#wish.ask(this.#beside.visit, this.#beside.watching);
+  }
+
+  /** The network is another one, or the machine slept: a connection that says nothing is not waited for. */
+  networkChanged(): void {
+    if (this.#life.signal.aborted || this.#main.silentMs(performance.now()) < CHANGED_SILENCE_MS) return;
+    if (this.#main.answeredAt === null) this.#over({ kind: "ask", now: true });
+    else if (!this.#beside?.handover) this.#race();
+  }
+
   #over(outcome: Outcome): void {
     if (this.#life.signal.aborted) return;
     this.#main.leave();
@@ -129,12 +127,12 @@ export class Stay {
 
   #hearMain(message: ToViewer): void {
     const { events } = this.options;
-    // A relay that is heard again has broken its silence.
-    this.#raced = false;
+    this.#heard();
     switch (message.type) {
       case "watching":
         this.#silence.broken(performance.now());
-        this.#tellWatching(message);
+        this.#wish.told(this.#main, message);
+        this.#tellWatching(this.#main, message);
         return;
       case "skipped":
         events.skipped(message.track, message.chunks);
@@ -158,28 +156,37 @@ export class Stay {
   }
 
   #hearBeside(beside: Beside, message: ToViewer): void {
-    if (message.type === "watching") beside.watching = message;
-    else if (message.type === "stream_ended" && !beside.handover) this.#over({ kind: "ended" });
+    if (message.type === "watching") {
+      beside.watching = message;
+      this.#wish.told(beside.visit, message);
+    } else if (message.type === "stream_ended" && !beside.handover) this.#over({ kind: "ended" });
     else if (message.type === "error") {
       const outcome = outcomeOf(message);
-      if (outcome.kind === "failed") this.#over(outcome);
-      else this.#left(beside.visit, outcome);
+      if (outcome.kind === "failed") {
+        this.#over(outcome);
+        return;
+      }
+      if (wantsTicket(message.code) && !beside.handover) void this.#newTicket();
+      this.#left(beside.visit, outcome);
     } else if (message.type === "move" || message.type === "stream_ended") this.#left(beside.visit, NEXT);
   }
 
   #media(visit: Visit, message: MediaMessage): void {
     const beside = this.#beside;
     if (visit === this.#main) {
-      this.#raced = false;
+      this.#heard();
+      this.#tried.otherEdge = false;
       this.#mediaCame = true;
       this.#silence.broken(performance.now());
+      this.options.admissions.forgotten.heardOf();
       if (beside && !beside.handover) this.#dropBeside();
       this.#show(beside?.handover ? beside.handover.fromOld(message) : this.#passed(message));
       this.#finishMove();
     } else if (beside && visit === beside.visit) {
       if (beside.handover) {
+        if (beside.watching && this.#wish.isStandIn(beside.watching, message.header)) return;
         const media = beside.handover.fromNew(message);
-        if (media.length > 0 && beside.watching) this.#tellNewTracks(beside.watching);
+        if (media.length > 0 && beside.watching && this.#wish.isMet(beside.watching)) this.#tellNewTracks(beside);
         this.#show(media);
         this.#finishMove();
       } else {
@@ -198,14 +205,19 @@ export class Stay {
     for (const message of messages) this.options.events.media(message);
   }
 
-  #tellWatching(message: Watching): void {
-    this.#watching = tracksOf(message);
-    this.options.events.watching(message);
+  #tellWatching(by: Visit, message: Watching): void {
+    const before = this.#told;
+    this.#told = { by, message };
+    // The same connection goes on with another picture of the same stream.
+    const switched = before?.by === by && isSwitch(before.message, message);
+    this.options.events.watching(message, !switched);
   }
 
   /** During a move only other tracks are news. */
-  #tellNewTracks(message: Watching): void {
-    if (tracksOf(message) !== this.#watching) this.#tellWatching(message);
+  #tellNewTracks({ visit, watching }: Beside): void {
+    if (!watching) return;
+    if (this.#told && sameTracks(this.#told.message, watching)) this.#told = { by: visit, message: watching };
+    else this.#tellWatching(visit, watching);
   }
 
   /** A connection is over. */
@@ -220,8 +232,8 @@ export class Stay {
     if (visit !== this.#main) return;
     if (this.#beside && (outcome.kind === "next" || outcome.kind === "ask")) {
       const silent = !this.#beside.handover?.begun;
-      this.#goOnBeside(this.#beside);
       if (silent) this.options.events.lost(1, false);
+      this.#goOnBeside(this.#beside);
     } else this.#over(outcome);
   }
 
@@ -237,23 +249,24 @@ export class Stay {
     this.#main.leave();
     this.#main = beside.visit;
     this.#beside = null;
-    this.#raced = false;
+    this.#heard();
     clearTimeout(this.#lastTrack);
     clearTimeout(this.#deadline);
     this.#silence.broken(performance.now());
     const { round } = this.options;
     if (this.#main.answeredAt === null) round.tries(this.#main.relay.name);
     else round.served(this.#main.relay.name);
-    if (beside.watching && beside.handover?.begun) this.#tellNewTracks(beside.watching);
-    else if (beside.watching) this.#tellWatching(beside.watching);
+    if (beside.handover?.begun) this.#tellNewTracks(beside);
+    else if (beside.watching) this.#tellWatching(this.#main, beside.watching);
     if (beside.handover) this.#show(beside.handover.end());
   }
 
   #finishMove(): void {
     const beside = this.#beside;
     if (!beside?.handover?.underWay) return;
-    const tracks = beside.watching?.selected ?? [];
-    if (beside.handover.complete(tracks)) this.#goOnBeside(beside);
+    // The wanted picture comes with the next segment, within the time that the move has.
+    if (beside.watching && !this.#wish.isMet(beside.watching)) return;
+    if (beside.handover.complete(beside.watching?.selected ?? [])) this.#goOnBeside(beside);
     else this.#lastTrack ??= setTimeout(() => this.#beside === beside && this.#goOnBeside(beside), LAST_TRACK_MS_MAX);
   }
 
@@ -270,7 +283,7 @@ export class Stay {
     const { admissions } = this.options;
     const patience = this.#main.look(now);
     if (patience === "dead") this.#left(this.#main, NEXT);
-    else if (patience === "lost_patience" && !this.#beside && !this.#raced) this.#race();
+    else if (patience === "lost_patience" && !this.#beside && !this.#tried.race) this.#race();
     const beside = this.#beside?.visit.look(now) ?? "fine";
     // While there are others to try nobody waits long for one that does not answer.
     const others = (this.#beside?.others.length ?? 0) > 0;
@@ -284,11 +297,25 @@ export class Stay {
 
   /** The relay is silent: another one is opened beside it; the same where there is no other, as only the connection may be dead. */
   #race(): void {
-    this.#raced = true;
+    this.#tried.race = true;
     const { name } = this.#main.relay;
     const others = this.options.round.othersThan(name);
     const again = this.#main.answeredAt === null ? [] : [this.#main.relay];
     this.#open(others.length > 0 ? others : again, null);
+  }
+
+  /** The relay has broken its silence. */
+  #heard(): void {
+    this.#tried.race = false;
+    this.#tried.ticket = false;
+  }
+
+  /** The ticket has run out unnoticed, as in a sleep: the relays that were tried with it are tried once more. */
+  async #newTicket(): Promise<void> {
+    if (this.#asking || this.#tried.ticket) return;
+    this.#tried.ticket = true;
+    await this.#renew(true);
+    this.#tried.race = false;
   }
 
   /** Asks the directory while the connection lives: for a new ticket, or because no media comes (`silent`). */
@@ -316,8 +343,17 @@ export class Stay {
     if (silent) {
       // Where the stream is stands first. The relay that brings nothing is kept until another one brings something.
       const wanted = relays[0]?.name !== name && relays[0]?.name !== this.#beside?.visit.relay.name;
-      if (wanted) this.#open(others, null);
+      if (wanted || (relays[0]?.name === name && this.#mayBeCutOff())) this.#open(others, null);
     } else if (!named) this.#join(others, MOVE_MS_MAX);
+  }
+
+  /** An edge that brings nothing may have lost its way to a stream that goes on elsewhere. Looked after once in a silence: every
+   * relay that is asked fetches the stream for it. */
+  #mayBeCutOff(): boolean {
+    const edge = this.#told?.by === this.#main && (this.#told.message.path?.length ?? 1) > 1;
+    if (!edge || this.#beside || this.#tried.otherEdge) return false;
+    this.#tried.otherEdge = true;
+    return true;
   }
 
   /** The relay sends its viewers elsewhere. */
@@ -356,14 +392,4 @@ export class Stay {
       else this.#over({ kind: "ask", now: true });
     }, withinMs);
   }
-}
-
-function outcomeOf({ code, message }: Extract<ToViewer, { type: "error" }>): Outcome {
-  if (FINAL.has(code)) return { kind: "failed", code, message };
-  if (ASK_AGAIN.has(code)) return { kind: "ask", now: false };
-  return { kind: "next", busy: code === "too_many_requests" };
-}
-
-function tracksOf({ tracks, selected }: Watching): string {
-  return JSON.stringify([tracks, selected]);
 }

@@ -75,8 +75,7 @@ export class TrackFeed {
     const edge = (this.sound ? times.endTime : times.lastTime) / this.facts.timescale;
     if (this.edge !== null && edge <= this.edge) {
       // Seen before, or covered by silence that stood in for it; unless it was captured later than what is there.
-      const later = header.capturedAtUs > this.#capturedAtUs + LATER_US && edge < this.#arrivedEdge - BACK_S;
-      return later ? { kind: "restarted" } : IGNORED;
+      return this.beganAnew(header.capturedAtUs, edge) ? { kind: "restarted" } : IGNORED;
     }
 
     const stretched = this.stretch && !this.sound;
@@ -90,6 +89,16 @@ export class TrackFeed {
     this.#captures.push({ time, capturedAtMs: header.capturedAtUs / 1000 });
     if (this.#captures.length > CAPTURES_MAX) this.#captures.shift();
     return { kind: "chunk", bytes, time, edge };
+  }
+
+  /** Whether a picture of this stream that ends at `edge` belongs to another timeline: captured later, and yet before. */
+  beganAnew(capturedAtUs: number, edge: number): boolean {
+    return capturedAtUs > this.#capturedAtUs + LATER_US && edge < this.#arrivedEdge - BACK_S;
+  }
+
+  /** Goes on where another picture of the same stream ended; what that one has shown last is still on the screen. */
+  follow(before: TrackFeed): void {
+    this.#captures = [...before.#captures, ...this.#captures].slice(-CAPTURES_MAX);
   }
 
   /** When the frame shown at `mediaTime` was captured, in milliseconds since the Unix epoch. */

@@ -31,6 +31,8 @@ export type Patience = "fine" | "lost_patience" | "dead";
 export class Visit {
   /** When the relay accepted the ticket; null before that. */
   answeredAt: number | null = null;
+  /** The picture that was asked for since the relay last said what it sends. */
+  asked: number | null = null;
   readonly #hearing = new Hearing(performance.now());
   readonly #life = new AbortController();
   #transport: Transport | undefined;
@@ -61,6 +63,11 @@ export class Visit {
 
   leave(): void {
     this.#life.abort();
+  }
+
+  /** How long it has been silent. */
+  silentMs(nowMs: number): number {
+    return this.#hearing.look(nowMs);
   }
 
   /** Looks how long it has been silent; several times a second. */

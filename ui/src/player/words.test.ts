@@ -3,12 +3,13 @@ import { engineOf } from "./engine";
 import { actionOf, type Focus } from "./keyboard";
 import type { LockedWhy } from "./state";
 import { LatencyMeter, RateMeter } from "./stats";
-import { delayWords, viewersWords, wordsFor } from "./words";
+import { automaticWords, delayWords, pictureWords, viewersWords, wordsFor } from "./words";
 
 it("says every state but playing and idle in words", () => {
   for (const kind of [
     "connecting",
     "waiting_for_media",
+    "offline",
     "stalled",
     "broadcaster_away",
     "ended",
@@ -57,15 +58,30 @@ it("says delays and viewers as a person would", () => {
   expect([viewersWords(1), viewersWords(2)]).toEqual(["1 viewer", "2 viewers"]);
 });
 
+it("names pictures by their size, and says why a smaller one is shown", () => {
+  expect([pictureWords({ width: 640, height: 360 }), pictureWords({ width: 0, height: 0 })]).toEqual([
+    "640 × 360",
+    "Unknown size",
+  ]);
+  expect(automaticWords({ width: 640, height: 360 }, false)).toBe("Now 640 × 360");
+  expect(automaticWords({ width: 640, height: 360 }, true)).toContain("connection is slow");
+});
+
+it("covers the last picture without a network, but says that it goes on", () => {
+  expect(wordsFor({ kind: "offline" }, true)).toMatchObject({ shape: "pill", action: "none", busy: false });
+  expect(wordsFor({ kind: "offline" }, false).detail).toContain("goes on by itself");
+});
+
 it("gives keys their actions, unless what has the focus needs them", () => {
   const press = (key: string, focus: Focus = "none", ctrlKey = false) =>
     actionOf({ key, ctrlKey, metaKey: false, altKey: false }, focus);
-  expect([" ", "k", "M", "f", "i", "ArrowUp", "ArrowDown", "x"].map((key) => press(key))).toEqual([
+  expect([" ", "k", "M", "f", "i", "q", "ArrowUp", "ArrowDown", "x"].map((key) => press(key))).toEqual([
     "toggle_play",
     "toggle_play",
     "toggle_mute",
     "fullscreen",
     "picture_in_picture",
+    "quality",
     "louder",
     "quieter",
     null,

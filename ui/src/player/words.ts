@@ -71,6 +71,13 @@ export function wordsFor(state: PlayerState, pictureSeen: boolean): Words {
       return { ...NOTHING, shape: "veil", title: "Paused", detail: "Press play to go on live.", action: "play" };
     case "stalled":
       return { ...NOTHING, shape: "pill", title: "Catching up…", busy: true };
+    case "offline":
+      return {
+        ...NOTHING,
+        shape: pictureSeen ? "pill" : "veil",
+        title: "This device is offline",
+        detail: "The stream goes on by itself when the network is back.",
+      };
     case "reconnecting": {
       const trying = state.attempt > 3 ? "Still trying to reconnect…" : "Reconnecting…";
       const title = state.busy ? "The server asks for a moment…" : trying;
@@ -107,6 +114,16 @@ export function wordsFor(state: PlayerState, pictureSeen: boolean): Words {
 export function delayWords(ms: number): string {
   const whole = Math.max(0, ms);
   return whole < 995 ? `${Math.round(whole / 10) * 10} ms` : `${(whole / 1000).toFixed(1)} s`;
+}
+
+/** A picture's size: `1280 × 720`. */
+export function pictureWords({ width, height }: { width: number; height: number }): string {
+  return width > 0 && height > 0 ? `${width} × ${height}` : "Unknown size";
+}
+
+/** What comes by itself, and why when it is not the largest. */
+export function automaticWords(shown: { width: number; height: number }, reduced: boolean): string {
+  return reduced ? `Now ${pictureWords(shown)}: your connection is slow` : `Now ${pictureWords(shown)}`;
 }
 
 export function viewersWords(count: number): string {

@@ -24,6 +24,12 @@ export function playerWords(state: PlayerState): StateWords {
       return { label: "Ready", sentence: "Your browser wants a click before anything plays.", tone: "wait" };
     case "stalled":
       return { label: "Waiting", sentence: "No picture has come for a moment.", tone: "wait" };
+    case "offline":
+      return {
+        label: "Offline",
+        sentence: "This device has no network. The stream goes on by itself when it is back.",
+        tone: "wait",
+      };
     case "reconnecting":
       return { label: "Reconnecting", sentence: "The connection broke. It comes back by itself.", tone: "wait" };
     case "needs_password":
