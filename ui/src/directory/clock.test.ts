@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { clockOffset, DirectoryClock } from "./clock";
 
 it("believes the sample with the shortest round trip", () => {
@@ -23,4 +23,24 @@ it("tells the directory's time when that differs", async () => {
   await clock.start();
   expect(clock.known).toBe(true);
   expect(Math.abs(clock.now() - Date.now() - 3_600_000)).toBeLessThan(1000);
+});
+
+it("measures at once when it is asked to again, and no more often than before afterwards", async () => {
+  vi.useFakeTimers();
+  let asked = 0;
+  let ahead = 0;
+  const clock = new DirectoryClock(async () => {
+    asked += 1;
+    return Date.now() + ahead;
+  });
+  await clock.again();
+  const once = asked;
+  // The machine slept, and its own clock stood still.
+  ahead = 3_600_000;
+  await clock.again();
+  expect(asked).toBe(2 * once);
+  expect(Math.abs(clock.now() - Date.now() - ahead)).toBeLessThan(1000);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked).toBe(3 * once);
+  vi.useRealTimers();
 });

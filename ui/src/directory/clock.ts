@@ -28,6 +28,8 @@ export class DirectoryClock {
   #askMs: () => Promise<number>;
   #offsetMs: number | undefined;
   #started: Promise<void> | undefined;
+  #measuring = false;
+  #next: ReturnType<typeof setTimeout> | undefined;
 
   /** `askMs` answers the directory's time in milliseconds since the Unix epoch. */
   constructor(askMs: () => Promise<number>) {
@@ -50,7 +52,15 @@ export class DirectoryClock {
     return this.#started;
   }
 
+  /** Measures at once: this machine's clock may have stood still while it slept. */
+  async again(): Promise<void> {
+    if (!this.#started) return this.start();
+    if (!this.#measuring) await this.#measure();
+  }
+
   async #measure(): Promise<void> {
+    this.#measuring = true;
+    clearTimeout(this.#next);
     const samples: ClockSample[] = [];
     for (let i = 0; i < SAMPLES; i += 1) {
       const sentMs = localMs();
@@ -62,7 +72,8 @@ export class DirectoryClock {
       }
     }
     this.#offsetMs = clockOffset(samples) ?? this.#offsetMs;
-    setTimeout(() => void this.#measure(), samples.length === SAMPLES ? REFRESH_MS : RETRY_MS);
+    this.#measuring = false;
+    this.#next = setTimeout(() => void this.#measure(), samples.length === SAMPLES ? REFRESH_MS : RETRY_MS);
   }
 }
 

@@ -25,7 +25,6 @@ it("reads every message of a broadcaster", () => {
     { type: "key_frame_wanted", track: 1 },
     { type: "viewers", count: 3 },
     { type: "audience", viewers: [{ viewer: "00abcdef01234567", since_ms: 5 }] },
-    { type: "move", ticket: "t", relays: [{ name: "b", url: "ws://b/ws" }], within_ms: 100 },
     { type: "error", code: "superseded", message: "m" },
   ];
   for (const message of messages) {

@@ -66,13 +66,12 @@ const TO_VIEWER: Record<ToViewer["type"], Record<string, Check>> = {
   error,
 };
 
-const TO_BROADCASTER: Record<ToBroadcaster["type"], Record<string, Check>> = {
+const TO_BROADCASTER: Record<Exclude<ToBroadcaster["type"], "move">, Record<string, Check>> = {
   stream_registered: { stream: isString, relay: isString },
   received: { chunks: isNumber, bytes: isNumber },
   key_frame_wanted: { track: isNumber },
   viewers,
   audience: { viewers: isList(hasFields({ viewer: isString, since_ms: isNumber })) },
-  move: { ticket: isString, relays: isList(isRelay), within_ms: isNumber },
   error,
 };
 

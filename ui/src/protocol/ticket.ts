@@ -6,18 +6,16 @@ export const TICKET_LIFE_MS = 600_000;
 export interface TicketFacts {
   /** From its issue to its end. */
   lifeMs: number;
-  epoch: number | null;
   /** Who watches with it. */
   viewer: string | null;
 }
 
 /** Never throws: what can't be read is left open. */
 export function ticketFacts(ticket: string): TicketFacts {
-  const { iat, exp, epo, vwr } = claimsOf(ticket);
+  const { iat, exp, vwr } = claimsOf(ticket);
   const lifeS = typeof iat === "number" && typeof exp === "number" ? exp - iat : 0;
   return {
     lifeMs: lifeS > 0 ? lifeS * 1000 : TICKET_LIFE_MS,
-    epoch: typeof epo === "number" ? epo : null,
     viewer: typeof vwr === "string" ? vwr : null,
   };
 }

@@ -1,35 +1,34 @@
-// One broadcast from this page: capture, encoders, the boxes around their output, and the uplink. Everything ends with one
+// One broadcast from this page: capture, encoders, what is made of their output, and the uplink. Everything ends with one
 // AbortController.
 import type { Directory } from "../directory/directory";
-import type { Broadcast, BroadcastStatus } from "../host/broadcast";
+import type { Broadcast, BroadcastStatus, SourceState } from "../host/broadcast";
 import type { CreatedStream } from "../protocol/generated/CreatedStream";
 import type { Order } from "../protocol/generated/Order";
-import type { TrackInfo } from "../protocol/generated/TrackInfo";
 import type { Visibility } from "../protocol/generated/Visibility";
 import { Sealer, StreamKey } from "../protocol/seal";
 import { sentence } from "../words/sentence";
-import type { Captured } from "./capture";
+import { type Captured, capture } from "./capture";
 import type { Quality } from "./codec";
-import { chunk, initSegment, SOUND_TIMESCALE } from "./fmp4";
+import { MoodWatch } from "./line_mood";
 import { metronome } from "./metronome";
+import { onNetworkChange } from "./network";
 import { followOrders } from "./orders";
-import { type EncodedPicture, Picture } from "./picture";
-import { Rate } from "./rate";
-import { type Place, Segments } from "./segments";
+import { Outgoing, TRACKS, trackList } from "./outgoing";
+import { PerSecond } from "./per_second";
+import { Picture } from "./picture";
 import { sentenceOf } from "./sentence";
-import { Sound } from "./sound";
-import { PACKET_MS } from "./sound_anchor";
+import { SOUND_BITRATE, Sound } from "./sound";
 import { Uplink } from "./uplink";
+import { UplinkRate } from "./uplink_rate";
+import { WakeWatch } from "./wake";
 import { Wrapping } from "./wrapping";
 
-const VIDEO_TRACK = 1;
-const SOUND_TRACK = 2;
-/** Samples of 48 kHz that an Opus decoder leaves out at the start (RFC 7845 4.2); libopus has this delay. */
-const OPUS_PRE_SKIP = 312;
-/** Viewers get stereo; a decoder turns mono packets into it. */
-const SOUND_CHANNELS = 2;
 /** Status is told to the page this often. */
 const STATUS_MS = 250;
+/** A stream that shows nothing ends after this: somebody has forgotten it. */
+const NOTHING_SHOWN_MS_MAX = 300_000;
+/** It is spoken of a sleep for this long. */
+const WOKE_MS = 15_000;
 
 export interface BrowserBroadcastOptions {
   directory: Directory;
@@ -37,6 +36,8 @@ export interface BrowserBroadcastOptions {
   created: CreatedStream;
   captured: Captured;
   quality: Quality;
+  /** A second, smaller picture is sent for viewers on slow lines. */
+  smallPicture: boolean;
   visibility: Visibility;
   /** Makes the stream end-to-end encrypted: the key that stands in the link. */
   contentKey: string | null;
@@ -45,22 +46,25 @@ export interface BrowserBroadcastOptions {
 export class BrowserBroadcast implements Broadcast {
   readonly id: string;
   readonly title: string;
-  readonly notices: string[];
   readonly visibility: Visibility;
+  notices: string[];
   #options: BrowserBroadcastOptions;
+  #captured: Captured;
   #originMs = performance.now();
   #over = new AbortController();
   #picture: Picture;
   #sound: Sound | undefined;
+  #outgoing: Outgoing;
   #uplink: Uplink | undefined;
-  #wrapping: Wrapping;
-  #segments = new Segments();
-  #initAtUs = 0;
-  #sequences = new Map<number, number>();
+  #rate: UplinkRate | undefined;
+  #mood = new MoodWatch();
+  #wake = new WakeWatch(performance.now(), Date.now());
+  #wokeAtMs = Number.NEGATIVE_INFINITY;
+  #goneAtMs: number | undefined;
   #listeners = new Set<(status: BroadcastStatus) => void>();
-  #bytes = new Rate();
+  #bytes = new PerSecond();
   #bytesCounted = 0;
-  #frames = new Rate();
+  #frames = new PerSecond();
   #startedAtMs: number | null = null;
   #failure: string | undefined;
   #toldAtMs = 0;
@@ -68,43 +72,50 @@ export class BrowserBroadcast implements Broadcast {
 
   constructor(options: BrowserBroadcastOptions) {
     this.#options = options;
-    const { created, captured, quality, contentKey } = options;
+    const { created, captured, contentKey, directory, smallPicture } = options;
     this.id = created.id;
     this.title = created.title;
     this.notices = captured.notices;
     this.visibility = options.visibility;
+    this.#captured = captured;
+    const { signal } = this.#over;
     const sealer = contentKey === null ? null : new Sealer(new StreamKey(contentKey, created.id));
-    this.#wrapping = new Wrapping(sealer, (sentence) => this.#end(sentence));
-    const signal = this.#over.signal;
-    const shared = { originMs: this.#originMs, signal };
-    this.#picture = new Picture({
-      ...shared,
-      track: captured.video,
-      quality,
-      onParameters: (config, avcConfig) => {
-        const { width, height } = config;
-        this.#sendInit(VIDEO_TRACK, initSegment({ kind: "video", track: VIDEO_TRACK, width, height, avcConfig }));
-      },
-      onPicture: (picture) => this.#sendPicture(picture),
-      onError: (sentence) => this.#end(sentence),
+    this.#outgoing = new Outgoing({
+      wrapping: new Wrapping(sealer, (sentence) => this.#end(sentence)),
+      clockMs: () => directory.clock.now(),
+      sessionMs: () => performance.now() - this.#originMs,
+      withSmall: smallPicture,
+      sendInit: (track, message) => this.#uplink?.sendInit(track, message),
+      sendChunk: (offer, message) => this.#uplink?.sendChunk(offer, message),
     });
+    this.#picture = this.#newPicture();
     if (captured.sound) {
-      const onPacket = (timeMs: number, data: Uint8Array) => this.#sendSound(timeMs, data);
-      this.#sound = new Sound({ ...shared, track: captured.sound, onPacket });
+      const onPacket = (timeMs: number, data: Uint8Array) => this.#outgoing.sound(timeMs, data);
+      this.#sound = new Sound({ originMs: this.#originMs, signal, track: captured.sound, onPacket });
     }
-    captured.video.addEventListener("ended", () => void this.stop(), { once: true });
     window.addEventListener("pagehide", () => void this.stop(), { once: true, signal });
+    onNetworkChange(() => this.#networkChanged(), signal);
     metronome(() => this.#tick(), signal);
     void this.#picture.ready.then(() => this.#connect());
   }
 
   get status(): BroadcastStatus {
-    const config = this.#picture.config;
+    const { config } = this.#picture;
     const now = performance.now();
     const state = this.#over.signal.aborted ? "ended" : (this.#uplink?.live.state ?? "starting");
+    const bitrate = this.#rate?.bitrate ?? this.#picture.chosen?.bitrate ?? 0;
+    const circumstances = {
+      state,
+      behind: this.#uplink?.behind ?? false,
+      line: this.#mood.now(this.#rate ?? { isSlow: false, isAtFloor: false }, now),
+      pictureKbit: bitrate / 1000,
+      online: navigator.onLine,
+      source: this.#source,
+      woke: now - this.#wokeAtMs < WOKE_MS,
+    };
     return {
       state,
-      sentence: this.#failure ?? sentenceOf(state, this.#uplink?.behind ?? false),
+      sentence: this.#failure ?? sentenceOf(circumstances),
       failed: this.#failure !== undefined,
       stream: this.id,
       watch_link: this.#options.watchLink,
@@ -113,14 +124,18 @@ export class BrowserBroadcast implements Broadcast {
       viewers: this.#uplink?.viewers ?? 0,
       audience: this.#uplink?.audience ?? [],
       bitrate_kbit_s: Math.round((this.#bytes.perSecond(now) * 8) / 1000),
+      picture_kbit_s: Math.round(bitrate / 1000),
+      picture_kbit_s_max: Math.round((this.#picture.chosen?.bitrate ?? 0) / 1000),
       frame_rate: this.#frames.perSecond(now),
       width: config?.width ?? 0,
       height: config?.height ?? 0,
-      dropped_frames: this.#picture.dropped + (this.#uplink?.dropped(VIDEO_TRACK) ?? 0),
+      dropped_frames: this.#picture.dropped + (this.#uplink?.dropped(TRACKS.full) ?? 0),
       dropped_segments: this.#uplink?.timesBehind ?? 0,
       encoder: config ? `WebCodecs ${config.codec}` : "",
       sound: this.#sound !== undefined,
       relay: this.#uplink?.relay ?? null,
+      source: this.#source,
+      ends_in_ms: this.#goneAtMs === undefined ? null : Math.max(0, this.#goneAtMs + NOTHING_SHOWN_MS_MAX - now),
     };
   }
 
@@ -140,17 +155,60 @@ export class BrowserBroadcast implements Broadcast {
     return directory.removeViewer(created.id, created.broadcast_key, viewer);
   }
 
+  async shareAnother(): Promise<void> {
+    const captured = await capture(this.#options.quality, this.#sound !== undefined);
+    if (this.#over.signal.aborted) {
+      captured.stop();
+      return;
+    }
+    this.#captured.stop();
+    this.#captured = captured;
+    this.notices = captured.notices;
+    this.#goneAtMs = undefined;
+    this.#picture.follow(captured.video);
+    this.#sound?.follow(captured.sound);
+    this.#tell();
+  }
+
+  get #source(): SourceState {
+    if (this.#goneAtMs !== undefined) return "gone";
+    return this.#captured.video.muted && this.#startedAtMs !== null ? "hidden" : "shown";
+  }
+
+  #newPicture(): Picture {
+    const { captured, quality, smallPicture } = this.#options;
+    return new Picture({
+      originMs: this.#originMs,
+      signal: this.#over.signal,
+      track: captured.video,
+      quality,
+      withSmall: smallPicture,
+      onCut: (timeUs) => this.#outgoing.cut(timeUs),
+      onParameters: (which, config, avcConfig) => this.#outgoing.parameters(which, config, avcConfig),
+      onPicture: (which, picture) => {
+        if (which === "full") this.#frames.add(1, performance.now());
+        const config = which === "full" ? this.#picture.config : this.#picture.smallConfig;
+        this.#outgoing.picture(which, picture, config?.frameRate ?? 30);
+      },
+      onSourceGone: () => this.#sourceGone(),
+      onError: (sentence) => this.#end(sentence),
+    });
+  }
+
   #connect(): void {
     const { directory, created } = this.#options;
     const { signal } = this.#over;
-    if (signal.aborted) return;
+    const { chosen } = this.#picture;
+    if (signal.aborted || !chosen) return;
+    this.#rate = new UplinkRate(chosen.bitrate, this.#fixedBitrate, performance.now());
     this.#uplink = new Uplink({
       assignment: created.assignment,
       reassign: (failed) => directory.assignment(created.id, created.broadcast_key, failed),
       restore: (record) => directory.restore(created.broadcast_key, record),
       openSocket: (url) => new WebSocket(url),
-      tracks: () => this.#tracks(),
+      tracks: () => trackList(this.#picture.chosen, this.#picture.smallConfig, this.#sound !== undefined),
       now: () => performance.now(),
+      rate: this.#rate,
       onKeyFrameWanted: () => this.#picture.wantKeyFrame(),
       onChange: () => this.#tell(),
       onEnd: (reason) => this.#end(reason),
@@ -161,10 +219,7 @@ export class BrowserBroadcast implements Broadcast {
       restore: async () => await this.#uplink?.restore(),
       signal,
     });
-    if (this.#sound) {
-      const track = { kind: "sound", track: SOUND_TRACK, channels: SOUND_CHANNELS, preSkip: OPUS_PRE_SKIP } as const;
-      this.#sendInit(SOUND_TRACK, initSegment(track));
-    }
+    if (this.#sound) this.#outgoing.soundBegins();
   }
 
   #obey(order: Order): void {
@@ -172,80 +227,57 @@ export class BrowserBroadcast implements Broadcast {
     if (order.type === "end") this.#end(sentence(order.message));
   }
 
-  #tracks(): TrackInfo[] {
-    const config = this.#picture.config;
-    const video: TrackInfo = {
-      track: VIDEO_TRACK,
-      kind: "video",
-      codec: config?.codec ?? "",
-      width: config?.width ?? 0,
-      height: config?.height ?? 0,
-      frame_rate: config?.frameRate ?? 0,
-      sample_rate: 0,
-      channels: 0,
-    };
-    if (!this.#sound) return [video];
-    const none = { width: 0, height: 0, frame_rate: 0 };
-    const sound = { track: SOUND_TRACK, codec: "opus", sample_rate: SOUND_TIMESCALE, channels: SOUND_CHANNELS };
-    return [video, { ...none, ...sound, kind: "sound" }];
+  /** What is sent beside the full picture and does not adapt, in bits per second. */
+  get #fixedBitrate(): number {
+    return (this.#sound ? SOUND_BITRATE : 0) + (this.#picture.smallConfig?.bitrate ?? 0);
   }
 
-  #sendInit(track: number, payload: Uint8Array<ArrayBuffer>): void {
-    // Viewers tell a newer init segment from an older one by its time.
-    this.#initAtUs = Math.max(this.#initAtUs + 1, this.#capturedAtUs(performance.now() - this.#originMs));
-    const place = { segment: 0, chunk: 0, capturedAtUs: this.#initAtUs };
-    const header = { kind: "init", key: false, sealed: false, track, ...place } as const;
-    this.#wrapping.wrap(header, payload, (message) => this.#uplink?.sendInit(track, message));
+  /** What was shared was closed, or the person has stopped sharing it: viewers must not go on seeing it. */
+  #sourceGone(): void {
+    this.#goneAtMs = performance.now();
+    this.#picture.cover();
+    this.#sound?.follow(undefined);
+    this.#tell();
   }
 
-  #sendPicture({ timeUs, key, data }: EncodedPicture): void {
-    const now = performance.now();
-    this.#frames.add(1, now);
-    const place = this.#segments.video(key);
-    if (!place) return;
-    const duration = Math.round(1_000_000 / (this.#picture.config?.frameRate ?? 30));
-    this.#sendChunk(VIDEO_TRACK, place, timeUs / 1000, { decodeTime: timeUs, duration, key, data });
-  }
-
-  #sendSound(timeMs: number, data: Uint8Array): void {
-    const place = this.#segments.sound();
-    if (!place) return;
-    const perMs = SOUND_TIMESCALE / 1000;
-    const duration = PACKET_MS * perMs;
-    this.#sendChunk(SOUND_TRACK, place, timeMs, { decodeTime: Math.round(timeMs * perMs), duration, key: true, data });
-  }
-
-  #sendChunk(
-    track: number,
-    place: Place,
-    timeMs: number,
-    sample: { decodeTime: number; duration: number; key: boolean; data: Uint8Array },
-  ): void {
-    if (!this.#uplink) return;
-    const sequence = (this.#sequences.get(track) ?? 0) + 1;
-    this.#sequences.set(track, sequence);
-    const payload = chunk({ track, sequence, ...sample });
-    const header = { kind: "chunk", sealed: false, track, ...place, capturedAtUs: this.#capturedAtUs(timeMs) } as const;
-    this.#wrapping.wrap(header, payload, (message) => this.#uplink?.sendChunk({ track, key: place.key }, message));
-  }
-
-  /** The directory's time at `timeMs` of the session, in microseconds. */
-  #capturedAtUs(timeMs: number): number {
-    const agoMs = performance.now() - (this.#originMs + timeMs);
-    return Math.round((this.#options.directory.clock.now() - agoMs) * 1000);
+  #networkChanged(): void {
+    if (navigator.onLine) this.#uplink?.hurry();
+    this.#tell();
   }
 
   #tick(): void {
+    const now = performance.now();
+    if (this.#wake.tick(now, Date.now()) > 0) this.#woke(now);
+    if (this.#goneAtMs !== undefined && now - this.#goneAtMs >= NOTHING_SHOWN_MS_MAX) {
+      this.#end("Nothing was shared for five minutes, so your stream was ended.");
+      return;
+    }
     this.#picture.tick();
     this.#sound?.tick();
     this.#uplink?.tick();
-    this.#countBytes();
-    if (performance.now() - this.#toldAtMs >= STATUS_MS) this.#tell();
+    this.#adapt();
+    this.#countBytes(now);
+    if (now - this.#toldAtMs >= STATUS_MS) this.#tell();
   }
 
-  #countBytes(): void {
+  /** The machine was asleep: its clock may have stood still, and its connections are most likely gone. */
+  #woke(now: number): void {
+    this.#wokeAtMs = now;
+    void this.#options.directory.clock.again();
+    this.#picture.wantKeyFrame();
+    this.#uplink?.hurry();
+  }
+
+  #adapt(): void {
+    const { chosen } = this.#picture;
+    if (!chosen || !this.#rate) return;
+    if (chosen.bitrate !== this.#rate.configured) this.#rate.configure(chosen.bitrate, this.#fixedBitrate);
+    this.#picture.adapt(this.#rate.bitrate, this.#rate.halvesFrames);
+  }
+
+  #countBytes(now: number): void {
     const bytes = this.#uplink?.bytesReceived ?? 0;
-    this.#bytes.add(bytes - this.#bytesCounted, performance.now());
+    this.#bytes.add(bytes - this.#bytesCounted, now);
     this.#bytesCounted = bytes;
   }
 
@@ -261,8 +293,8 @@ export class BrowserBroadcast implements Broadcast {
     this.#failure = failure;
     this.#uplink?.end();
     this.#over.abort();
-    const { captured, directory, created } = this.#options;
-    captured.stop();
+    this.#captured.stop();
+    const { directory, created } = this.#options;
     // `keepalive` lets the call outlive the page. Relays tell viewers already, so a failure here costs only a few seconds.
     this.#deleted = directory.endStream(created.id, created.broadcast_key).catch(() => {});
     this.#tell();

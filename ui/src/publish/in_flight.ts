@@ -24,7 +24,12 @@ export class InFlight {
 
   /** Milliseconds that the oldest chunk on its way has been on its way. */
   delayMs(nowMs: number): number {
+    return this.ageMs(nowMs) ?? 0;
+  }
+
+  /** The same, or null when nothing is on its way. */
+  ageMs(nowMs: number): number | null {
     const [oldest] = this.#sentAtMs;
-    return oldest === undefined ? 0 : nowMs - oldest;
+    return oldest === undefined ? null : nowMs - oldest;
   }
 }

@@ -104,6 +104,7 @@ export class Line {
   /** The init segment of a track has changed. */
   newInit(track: number): void {
     this.#initsSent.delete(track);
+    this.gate.begin(track);
   }
 
   say(message: FromBroadcaster): void {
@@ -120,6 +121,11 @@ export class Line {
   /** True once when a connection that was too slow has caught up. */
   caughtUp(): boolean {
     return this.registered && this.gate.caughtUp(this.#delayMs());
+  }
+
+  /** How long the oldest chunk that is not confirmed has been on its way, in milliseconds; null for none. */
+  get ageMs(): number | null {
+    return this.#inFlight.ageMs(this.#options.now());
   }
 
   /** How the relay's silence is to be taken; several times a second. */

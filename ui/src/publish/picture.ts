@@ -1,7 +1,13 @@
-// Encodes the captured picture. A still screen delivers no frames, so the last one is encoded again now and then: viewers keep
-// getting a live stream, and it gets sharper. When the encoder is behind, the newest frame wins.
-import { bitrateFor, encodedSize, h264Codecs, QUALITIES, type Quality } from "./codec";
+// Encodes the captured picture, and where it is wanted a second, smaller one of the same frames. A still screen delivers no frames,
+// so the last one is encoded again now and then: viewers keep getting a live stream, and it gets sharper. When the encoder is
+// behind, the newest frame wins.
+import { BitBudget } from "./bit_budget";
+import { bitrateFor, encodedSize, QUALITIES, type Quality } from "./codec";
+import { type EncodedPicture, FrameEncoder, type PictureConfig, supportedConfig } from "./frame_encoder";
+import { FramePace } from "./frame_pace";
 import { eachFrame } from "./frames";
+import { smallPictureOf } from "./small_picture";
+import { standIn } from "./stand_in";
 
 /** A still picture is repeated after this time. Players stretch a frame over at most a second. */
 const REPEAT_MS = 400;
@@ -9,48 +15,40 @@ const REPEAT_MS = 400;
 const KEY_FRAME_MS = 2000;
 /** A wanted key frame is made of the last frame when no new one comes within this time. */
 const WANTED_MS = 80;
-/** Frames waiting in the encoder; more would only be delay. */
-const ENCODE_QUEUE_MAX = 2;
 /** A window that is being resized gets a new encoder only when it has kept its size for this long. */
 const RESIZE_MS = 400;
-/** Encoders that may fail one after the other before it is given up. */
-const ENCODER_FAILURES_MAX = 3;
 
-/** What is being encoded. */
-export interface PictureConfig {
-  codec: string;
-  width: number;
-  height: number;
-  frameRate: number;
-  bitrate: number;
-}
-
-export interface EncodedPicture {
-  /** Microseconds since the session began. */
-  timeUs: number;
-  key: boolean;
-  data: Uint8Array;
-}
+/** `full`: the picture as it was chosen; `small`: the one for slow viewers. */
+export type Which = "full" | "small";
 
 export interface PictureOptions {
   track: MediaStreamVideoTrack;
   quality: Quality;
+  /** A second, smaller picture is made too. */
+  withSmall: boolean;
   /** `performance.now()` when the session began. */
   originMs: number;
   signal: AbortSignal;
+  /** The frame of this time, in microseconds since the session began, is to become a key frame of every picture. */
+  onCut: (timeUs: number) => void;
   /** The parameter sets (avcC) of the pictures that follow. */
-  onParameters: (config: PictureConfig, avcConfig: Uint8Array) => void;
-  onPicture: (picture: EncodedPicture) => void;
+  onParameters: (which: Which, config: PictureConfig, avcConfig: Uint8Array) => void;
+  onPicture: (which: Which, picture: EncodedPicture) => void;
+  /** The track that is shown has ended. */
+  onSourceGone: () => void;
+  /** It is over for good, and why in words. */
   onError: (sentence: string) => void;
 }
 
 export class Picture {
   /** Frames that were left out because the encoder was behind. */
   dropped = 0;
-  encoded = 0;
-  config: PictureConfig | undefined;
+  /** What was chosen, at the size that is captured; bits and frames may be fewer on a slow line. */
+  chosen: PictureConfig | undefined;
   #options: PictureOptions;
-  #encoder: VideoEncoder | undefined;
+  #full: FrameEncoder;
+  #small: FrameEncoder | undefined;
+  #source: AbortController | undefined;
   #last: VideoFrame | undefined;
   #lastAtMs = 0;
   #lastTimeUs = -1;
@@ -58,8 +56,12 @@ export class Picture {
   #keyWanted = true;
   #configuring = false;
   #sizeChangedMs: number | undefined;
-  #failures = 0;
-  #parameters = "";
+  #sizeIsNew = false;
+  #wanted: { bitrate: number; halvesFrames: boolean } | undefined;
+  #halvesFrames = false;
+  #budget = new BitBudget();
+  #fullPace = new FramePace();
+  #smallPace = new FramePace();
   #ready: (() => void) | undefined;
   /** Resolves when the first frame has come and the encoder is set up for it. */
   readonly ready = new Promise<void>((resolve) => {
@@ -68,10 +70,50 @@ export class Picture {
 
   constructor(options: PictureOptions) {
     this.#options = options;
+    this.#full = this.#encoder("full", () => options.onError(ENCODER_FAILED));
+    // Without the small picture a stream is what it would be if nobody had asked for one.
+    if (options.withSmall) this.#small = this.#encoder("small", () => {});
     options.signal.addEventListener("abort", () => this.#close(), { once: true });
-    eachFrame(options.track, (frame) => this.#take(frame), options.signal).catch(() =>
-      options.onError("The browser stopped handing over the picture."),
-    );
+    this.follow(options.track);
+  }
+
+  /** Shows another track from now on. */
+  follow(track: MediaStreamVideoTrack): void {
+    this.#source?.abort();
+    const source = new AbortController();
+    this.#source = source;
+    this.#sizeIsNew = true;
+    const signal = AbortSignal.any([source.signal, this.#options.signal]);
+    const gone = () => {
+      if (!signal.aborted) this.#options.onSourceGone();
+    };
+    eachFrame(track, (frame) => this.#take(frame), signal).then(gone, gone);
+  }
+
+  /** Shows a card in place of the last picture. */
+  cover(): void {
+    const size = this.#full.config;
+    const card = size && standIn(size.width, size.height);
+    if (!card) return;
+    this.#last?.close();
+    this.#last = card;
+    this.#keyWanted = true;
+  }
+
+  /** The picture as it is encoded now. */
+  get config(): PictureConfig | undefined {
+    return this.#full.config;
+  }
+
+  get smallConfig(): PictureConfig | undefined {
+    return this.#small?.config;
+  }
+
+  /** The full picture's bits per second, and whether every other frame is left out. More comes with the next key frame, less at once. */
+  adapt(bitrate: number, halvesFrames: boolean): void {
+    this.#wanted = { bitrate, halvesFrames };
+    const { config } = this.#full;
+    if (config && bitrate < config.bitrate) this.#tune();
   }
 
   /** Makes the next picture a key frame, and sees to it that there is one soon. */
@@ -83,152 +125,128 @@ export class Picture {
   tick(): void {
     const now = performance.now();
     const quietMs = now - this.#lastAtMs;
-    const keyDue = this.#keyWanted || now - this.#lastKeyMs >= KEY_FRAME_MS - WANTED_MS;
-    const due = quietMs >= REPEAT_MS || (keyDue && quietMs >= WANTED_MS);
-    if (this.#last && due) this.#encode(this.#last);
+    const due = quietMs >= REPEAT_MS || (this.#keyDue(now) && quietMs >= WANTED_MS);
+    if (this.#last && due) this.#encode(this.#last, true);
+  }
+
+  #encoder(which: Which, onFailed: () => void): FrameEncoder {
+    const { onParameters, onPicture } = this.#options;
+    return new FrameEncoder({
+      onParameters: (config, avcConfig) => onParameters(which, config, avcConfig),
+      onPicture: (picture) => {
+        if (which === "full")
+          this.#budget.spent(picture.data.length, this.#full.config?.bitrate ?? 0, performance.now());
+        onPicture(which, picture);
+      },
+      onKeyFrameWanted: () => this.wantKeyFrame(),
+      onFailed,
+    });
+  }
+
+  #keyDue(now: number): boolean {
+    return this.#keyWanted || now - this.#lastKeyMs >= KEY_FRAME_MS - WANTED_MS;
   }
 
   #take(frame: VideoFrame): void {
     this.#last?.close();
     this.#last = frame.clone();
     this.#followSize(frame);
-    this.#encode(frame);
+    this.#encode(frame, false);
   }
 
   #followSize(frame: VideoFrame): void {
     const size = encodedSize(frame.displayWidth, frame.displayHeight, this.#options.quality);
-    if (size.width === this.config?.width && size.height === this.config.height) {
+    if (size.width === this.chosen?.width && size.height === this.chosen.height) {
       this.#sizeChangedMs = undefined;
+      this.#sizeIsNew = false;
       return;
     }
     const now = performance.now();
     this.#sizeChangedMs ??= now;
-    const settled = !this.config || now - this.#sizeChangedMs >= RESIZE_MS;
+    const settled = this.#sizeIsNew || now - this.#sizeChangedMs >= RESIZE_MS;
     if (settled && !this.#configuring) void this.#configure(size.width, size.height);
   }
 
   async #configure(width: number, height: number): Promise<void> {
     this.#configuring = true;
     const { signal, quality, onError } = this.#options;
-    const config = await supportedConfig(width, height, quality);
+    const bitrate = bitrateFor(width, height, quality);
+    const wanted = { width, height, frameRate: QUALITIES[quality].frameRate, bitrate };
+    const config = await supportedConfig(wanted);
+    const small = this.#small && (await supportedConfig(smallPictureOf(wanted)));
     this.#configuring = false;
     if (signal.aborted) return;
     if (!config) {
-      onError(`This browser can't encode H.264 at ${width} × ${height}.`);
+      onError(
+        `This browser can't encode H.264 at ${width} × ${height}. Share something smaller, or choose another picture.`,
+      );
       return;
     }
-    this.config = config;
+    this.chosen = config;
     this.#sizeChangedMs = undefined;
+    this.#sizeIsNew = false;
     this.#keyWanted = true;
-    this.#encoder ??= this.#newEncoder();
-    this.#encoder.configure(encoderConfig(config));
+    this.#full.configure(this.#tuned(config));
+    if (small) this.#small?.configure(small);
     this.#ready?.();
   }
 
-  #newEncoder(): VideoEncoder {
-    const encoder: VideoEncoder = new VideoEncoder({
-      output: (chunk, metadata) => this.#output(chunk, metadata),
-      error: () => {
-        if (this.#encoder === encoder) this.#replaceEncoder();
-      },
-    });
-    return encoder;
+  /** A configuration with what the line bears. */
+  #tuned(config: PictureConfig): PictureConfig {
+    this.#halvesFrames = this.#wanted?.halvesFrames ?? false;
+    const bitrate = Math.min(this.#wanted?.bitrate ?? config.bitrate, config.bitrate);
+    return { ...config, bitrate, frameRate: config.frameRate / (this.#halvesFrames ? 2 : 1) };
   }
 
-  #replaceEncoder(): void {
-    if (this.#options.signal.aborted || !this.config) return;
-    this.#failures += 1;
-    if (this.#failures > ENCODER_FAILURES_MAX) {
-      this.#options.onError("The browser's video encoder has failed several times.");
-      return;
-    }
-    this.#keyWanted = true;
-    this.#encoder = this.#newEncoder();
-    this.#encoder.configure(encoderConfig(this.config));
+  #tune(): void {
+    if (!this.chosen) return;
+    const { bitrate, frameRate } = this.#tuned(this.chosen);
+    this.#full.tune(bitrate, frameRate);
   }
 
-  #encode(frame: VideoFrame): void {
-    const encoder = this.#encoder;
-    if (encoder?.state !== "configured") return;
-    if (encoder.encodeQueueSize > ENCODE_QUEUE_MAX) {
+  #encode(frame: VideoFrame, repeated: boolean): void {
+    if (!this.#full.ready) return;
+    const now = performance.now();
+    const keyFrame = this.#keyDue(now);
+    const { bitrate = 0, frameRate = 30 } = this.#full.config ?? {};
+    if (!keyFrame && !repeated && this.#halvesFrames && !this.#fullPace.takes(now, frameRate)) return;
+    // On a slow line the picture must not take more than it may, however much it moves.
+    const tooMuch = !keyFrame && bitrate < (this.chosen?.bitrate ?? 0) && !this.#budget.allows(bitrate, now);
+    if (this.#full.busy || tooMuch) {
       this.dropped += 1;
       return;
     }
     // Stamped by arrival: the clocks of captured pictures and captured sound have different origins.
-    const now = performance.now();
-    const timestamp = Math.max(Math.round((now - this.#options.originMs) * 1000), this.#lastTimeUs + 1);
-    const keyFrame = this.#keyWanted || now - this.#lastKeyMs >= KEY_FRAME_MS - WANTED_MS;
-    const stamped = new VideoFrame(frame, { timestamp });
-    encoder.encode(stamped, { keyFrame });
-    stamped.close();
-    this.#lastAtMs = now;
-    this.#lastTimeUs = timestamp;
+    const timeUs = Math.max(Math.round((now - this.#options.originMs) * 1000), this.#lastTimeUs + 1);
     if (keyFrame) {
+      this.#tune();
+      this.#options.onCut(timeUs);
+      this.#fullPace.took(now);
+      this.#smallPace.took(now);
       this.#keyWanted = false;
       this.#lastKeyMs = now;
     }
+    this.#full.encode(frame, timeUs, keyFrame);
+    this.#encodeSmall(frame, timeUs, keyFrame, repeated, now);
+    this.#lastAtMs = now;
+    this.#lastTimeUs = timeUs;
   }
 
-  #output(chunk: EncodedVideoChunk, metadata: EncodedVideoChunkMetadata | undefined): void {
-    if (this.#options.signal.aborted) return;
-    const description = metadata?.decoderConfig?.description;
-    if (description && this.config) this.#tellParameters(bytesOf(description));
-    const data = new Uint8Array(chunk.byteLength);
-    chunk.copyTo(data);
-    this.encoded += 1;
-    this.#failures = 0;
-    this.#options.onPicture({ timeUs: chunk.timestamp, key: chunk.type === "key", data });
-  }
-
-  /** Some encoders repeat their parameters with every key frame. */
-  #tellParameters(avcConfig: Uint8Array): void {
-    const text = String(avcConfig);
-    if (text === this.#parameters || !this.config) return;
-    this.#parameters = text;
-    this.#options.onParameters(this.config, avcConfig);
+  #encodeSmall(frame: VideoFrame, timeUs: number, keyFrame: boolean, repeated: boolean, now: number): void {
+    const small = this.#small;
+    if (!small?.config) return;
+    const due = keyFrame || repeated || this.#smallPace.takes(now, small.config.frameRate);
+    // A key frame that is missing here would be missed for a whole segment.
+    if (due && (keyFrame || !small.busy)) small.encode(frame, timeUs, keyFrame);
   }
 
   #close(): void {
     this.#last?.close();
     this.#last = undefined;
-    if (this.#encoder && this.#encoder.state !== "closed") this.#encoder.close();
-    this.#encoder = undefined;
+    this.#full.close();
+    this.#small?.close();
   }
 }
 
-/** A configuration for this size that the browser really has, or none. */
-export async function supportedConfig(
-  width: number,
-  height: number,
-  quality: Quality,
-): Promise<PictureConfig | undefined> {
-  const { frameRate } = QUALITIES[quality];
-  const bitrate = bitrateFor(width, height, quality);
-  for (const codec of h264Codecs(width, height, frameRate)) {
-    const config = { codec, width, height, frameRate, bitrate };
-    const { supported } = await VideoEncoder.isConfigSupported(encoderConfig(config)).catch(() => ({
-      supported: false,
-    }));
-    if (supported) return config;
-  }
-  return undefined;
-}
-
-function encoderConfig(config: PictureConfig): VideoEncoderConfig {
-  const { codec, width, height, bitrate, frameRate } = config;
-  return {
-    codec,
-    width,
-    height,
-    bitrate,
-    framerate: frameRate,
-    latencyMode: "realtime",
-    avc: { format: "avc" },
-  };
-}
-
-function bytesOf(source: AllowSharedBufferSource): Uint8Array {
-  return ArrayBuffer.isView(source)
-    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice()
-    : new Uint8Array(source).slice();
-}
+const ENCODER_FAILED =
+  "The browser's video encoder has failed several times. Close other programs that use video, reload this page and go live again.";

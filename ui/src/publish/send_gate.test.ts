@@ -63,3 +63,23 @@ it("asks for one key frame when it has caught up, and goes on from there", () =>
     true,
   ]);
 });
+
+it("leaves out what a smaller picture stands in for first, and goes on with the smaller one", () => {
+  const gate = open();
+  const spare = { ...VIDEO, spare: true };
+  const small = { track: 3, key: true };
+  expect(gate.admit(small, 0)).toBe(true);
+  expect([spare, SOUND, { ...small, key: false }].map((offer) => gate.admit(offer, 1200))).toEqual([false, true, true]);
+  expect([gate.behind, gate.timesBehind]).toEqual([true, 1]);
+  expect([{ ...spare, key: true }, small].map((offer) => gate.admit(offer, 900))).toEqual([false, true]);
+  expect([SOUND, small].map((offer) => gate.admit(offer, BOUND + 1))).toEqual([false, false]);
+  expect(gate.timesBehind).toBe(1);
+  expect(gate.caughtUp(0)).toBe(true);
+  expect([spare, { ...spare, key: true }, spare].map((offer) => gate.admit(offer, 0))).toEqual([false, true, true]);
+});
+
+it("begins a track again with a key frame where it was told to, and leaves the others alone", () => {
+  const gate = open();
+  gate.begin(1);
+  expect([VIDEO, SOUND, VIDEO_KEY, VIDEO].map((offer) => gate.admit(offer, 0))).toEqual([false, true, true, true]);
+});

@@ -6,14 +6,19 @@
 const BEHIND_MS_MAX = 1500;
 /** Sending goes on when no more than this is on its way. */
 const CAUGHT_UP_MS = 400;
+/** What a smaller picture stands in for is left out from here on, so that the smaller one gets through. */
+const SPARE_BEHIND_MS_MAX = 1000;
 
 export interface Offer {
   track: number;
   key: boolean;
+  /** Viewers have something else when this is left out. */
+  spare?: boolean;
 }
 
 export class SendGate {
   #behind = false;
+  #spareBehind = false;
   #open = new Set<number>();
   #dropped = new Map<number, number>();
   #timesBehind = 0;
@@ -30,30 +35,43 @@ export class SendGate {
 
   /** Whether the connection is too slow at the moment. */
   get behind(): boolean {
-    return this.#behind;
+    return this.#behind || this.#spareBehind;
+  }
+
+  /** A track has a new beginning: nothing of it is sent before its next key frame. */
+  begin(track: number): void {
+    this.#open.delete(track);
   }
 
   /** A fresh connection: every track begins at its next key frame. */
   reconnected(): void {
     this.#behind = false;
+    this.#spareBehind = false;
     this.#open.clear();
   }
 
   /** The connection is behind by this much. Answers true once when it has caught up: a key frame is worth asking for then. */
   caughtUp(delayMs: number): boolean {
-    if (!this.#behind || delayMs > CAUGHT_UP_MS) return false;
+    if (!this.behind || delayMs > CAUGHT_UP_MS) return false;
     this.#behind = false;
+    this.#spareBehind = false;
     return true;
   }
 
   /** Whether to send this chunk while the connection is behind by this much. */
   admit(offer: Offer, delayMs: number): boolean {
     if (delayMs > BEHIND_MS_MAX && !this.#behind) {
+      if (!this.#spareBehind) this.#timesBehind += 1;
       this.#behind = true;
-      this.#timesBehind += 1;
       this.#open.clear();
     }
-    if (offer.key && !this.#behind) this.#open.add(offer.track);
+    if (offer.spare && delayMs > SPARE_BEHIND_MS_MAX && !this.behind) {
+      this.#spareBehind = true;
+      this.#timesBehind += 1;
+    }
+    const shut = this.#behind || (offer.spare === true && this.#spareBehind);
+    if (shut) this.#open.delete(offer.track);
+    else if (offer.key) this.#open.add(offer.track);
     if (this.#open.has(offer.track)) return true;
     this.#dropped.set(offer.track, this.dropped(offer.track) + 1);
     return false;

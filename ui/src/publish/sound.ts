@@ -3,7 +3,7 @@ import { eachSound } from "./frames";
 import { PACKET_MS, SILENT_PACKET, SoundAnchor } from "./sound_anchor";
 
 /** Bits per second: transparent for music in stereo. */
-const BITRATE = 128_000;
+export const SOUND_BITRATE = 128_000;
 /** Captured blocks (10 ms each) waiting in the encoder; more would only be delay. */
 const ENCODE_QUEUE_MAX = 25;
 
@@ -21,12 +21,21 @@ export class Sound {
   #anchor = new SoundAnchor();
   #encoder: AudioEncoder | undefined;
   #format = "";
+  #source: AbortController | undefined;
 
   constructor(options: SoundOptions) {
     this.#options = options;
     options.signal.addEventListener("abort", () => this.#close(), { once: true });
+    this.follow(options.track);
+  }
+
+  /** Sends another track's sound from now on, or silence. */
+  follow(track: MediaStreamAudioTrack | undefined): void {
+    this.#source?.abort();
+    this.#source = new AbortController();
+    const signal = AbortSignal.any([this.#source.signal, this.#options.signal]);
     // Without captured sound the silence of `tick` keeps the track alive.
-    eachSound(options.track, (data) => this.#take(data), options.signal).catch(() => {});
+    if (track) eachSound(track, (data) => this.#take(data), signal).catch(() => {});
   }
 
   /** Time passes; several times a second. */
@@ -55,7 +64,7 @@ export class Sound {
       codec: "opus",
       sampleRate,
       numberOfChannels,
-      bitrate: BITRATE,
+      bitrate: SOUND_BITRATE,
       opus: { frameDuration: PACKET_MS * 1000 },
     });
   }

@@ -72,6 +72,17 @@ describe("quiet source", () => {
     expect(anchor.endMs).toBeGreaterThan(900);
   });
 
+  it("is not filled for the time that the machine slept", () => {
+    const anchor = new SoundAnchor();
+    run(steady(10, 100), anchor);
+    expect(anchor.quiet(3_600_000)).toBe(1);
+    anchor.sent();
+    expect(anchor.endMs).toBe(3_600_000 - 60);
+    // The packet may be there before anybody has looked.
+    expect(anchor.packet(7_200_000)).toEqual({ silentPackets: 0, keep: true });
+    expect(anchor.endMs).toBe(7_200_000 - PACKET_MS);
+  });
+
   it("has a timeline even when it never gives a packet", () => {
     const anchor = new SoundAnchor();
     expect(anchor.quiet(100)).toBe(0);

@@ -17,6 +17,8 @@ const AHEAD_MS_MAX = PACKET_MS;
 const QUIET_MS_MAX = 250;
 /** Silence is filled up to this far behind the clock, so that real sound that comes late still has its place. */
 const FILL_BEHIND_MS = 60;
+/** A gap longer than this, of a machine that slept, stays a gap: nobody who was there before it is there still. */
+const FILL_MS_MAX = 10_000;
 
 /** What to send for one packet, in this order: silence, then the packet itself unless it is left out. */
 export interface Anchored {
@@ -43,6 +45,10 @@ export class SoundAnchor {
       this.#endMs = Math.max(0, nowMs - PACKET_MS);
       return { silentPackets: 0, keep: true };
     }
+    if (nowMs - this.#endMs > FILL_MS_MAX) {
+      this.#endMs = nowMs - PACKET_MS;
+      this.#lags = [];
+    }
     if (this.#tooMany > 0) {
       this.#tooMany -= 1;
       return { silentPackets: 0, keep: false };
@@ -62,7 +68,9 @@ export class SoundAnchor {
     if (nowMs - this.#lastPacketMs < QUIET_MS_MAX) return 0;
     this.#endMs ??= Math.max(0, nowMs - QUIET_MS_MAX);
     this.#lags = [];
-    return Math.max(0, Math.floor((nowMs - FILL_BEHIND_MS - this.#endMs) / PACKET_MS));
+    const fillToMs = nowMs - FILL_BEHIND_MS;
+    if (fillToMs - this.#endMs > FILL_MS_MAX) this.#endMs = fillToMs - PACKET_MS;
+    return Math.max(0, Math.floor((fillToMs - this.#endMs) / PACKET_MS));
   }
 
   /** One packet, real or silent, was sent. */

@@ -1,5 +1,6 @@
 // What this browser lacks for broadcasting, said in words before anything is asked for.
-import { supportedConfig } from "./picture";
+import { QUALITIES } from "./codec";
+import { supportedConfig } from "./frame_encoder";
 
 export interface Lack {
   /** What can't broadcast. */
@@ -36,7 +37,7 @@ export async function broadcastLack(): Promise<Lack | undefined> {
       instead: `You can watch here. To go live: ${USE_CHROMIUM.charAt(0).toLowerCase()}${USE_CHROMIUM.slice(1)}`,
     };
   }
-  if (!("VideoEncoder" in globalThis) || !(await supportedConfig(1280, 720, "balanced"))) {
+  if (!("VideoEncoder" in globalThis) || !(await supportedConfig(QUALITIES.balanced))) {
     return {
       title: THIS_BROWSER,
       what: "This browser has no H.264 encoder that pages can use.",

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Assignment } from "../protocol/generated/Assignment";
 import type { ToBroadcaster } from "../protocol/generated/ToBroadcaster";
 import { MOVE_OVERLAP_MS_MAX, Uplink } from "./uplink";
+import type { Look } from "./uplink_rate";
 
 const OPEN = 1;
 
@@ -64,6 +65,8 @@ let keyFramesWanted: number;
 let ends: string[];
 let asked: (string | null)[];
 let restored: string[];
+let looks: Look[];
+let connections: number;
 
 function uplink(): Uplink {
   const made = new Uplink({
@@ -83,6 +86,12 @@ function uplink(): Uplink {
     },
     tracks: () => [],
     now: () => Date.now(),
+    rate: {
+      connected: () => {
+        connections += 1;
+      },
+      look: (look) => looks.push(look),
+    },
     onKeyFrameWanted: () => {
       keyFramesWanted += 1;
     },
@@ -117,6 +126,8 @@ beforeEach(() => {
   ends = [];
   asked = [];
   restored = [];
+  looks = [];
+  connections = 0;
   keyFramesWanted = 0;
   vi.useFakeTimers();
   vi.stubGlobal("WebSocket", { OPEN });
@@ -202,17 +213,6 @@ describe("uplink", () => {
     ]);
     await ticks(up, 4200);
     expect(sockets[0]?.readyState).toBe(3);
-  });
-
-  it("follows a relay that is about to leave", async () => {
-    const up = uplink();
-    await pass(0);
-    newest().takeOver();
-    newest().say({ type: "move", ticket: "new", relays: [{ name: "d", url: "d" }], within_ms: 1000 });
-    await pass(0);
-    newest().open();
-    expect([newest().url, JSON.parse(String(newest().sent[0])).ticket]).toEqual(["d", "new"]);
-    up.end();
   });
 
   it("tells the relay a renewed ticket over the open socket", async () => {
@@ -354,6 +354,92 @@ describe("uplink", () => {
     expect([keyFramesWanted, up.behind]).toEqual([2, false]);
     up.sendChunk(KEY, bytes(3));
     expect(newest().media).toEqual([INIT, 1, 3]);
+  });
+
+  it("looks at its line with each confirmation, right after it was taken in", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.sendChunk(KEY, bytes(1));
+    await pass(240);
+    up.sendChunk(DELTA, bytes(2));
+    await pass(10);
+    newest().say({ type: "received", chunks: 1, bytes: 21 });
+    expect([connections, looks]).toEqual([1, [{ nowMs: Date.now(), made: 2, acked: 21, ageMs: 10 }]]);
+    await pass(250);
+    newest().say({ type: "received", chunks: 2, bytes: 42 });
+    expect(looks.at(-1)).toEqual({ nowMs: Date.now(), made: 0, acked: 21, ageMs: null });
+  });
+
+  it("takes confirmations that come in a bunch for one, and looks by itself while none comes", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.sendChunk(KEY, bytes(1));
+    await ticks(up, 600);
+    expect(looks.map(({ acked, ageMs }) => [acked, ageMs])).toEqual([
+      [0, 300],
+      [0, 600],
+    ]);
+    await pass(250);
+    for (const bytes of [1, 2, 3]) newest().say({ type: "received", chunks: 1, bytes });
+    expect(looks.map(({ acked }) => acked)).toEqual([0, 0, 1]);
+    await pass(250);
+    newest().say({ type: "received", chunks: 1, bytes: 4 });
+    expect(looks.at(-1)?.acked).toBe(3);
+  });
+
+  it("does not take a page that was busy for a slow line", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.sendChunk(KEY, bytes(1));
+    await pass(900);
+    up.tick();
+    expect(looks.map(({ ageMs }) => ageMs)).toEqual([null]);
+    await ticks(up, 300);
+    expect(looks.map(({ ageMs }) => ageMs)).toEqual([null, 1200]);
+  });
+
+  it("judges a new line by itself", async () => {
+    const up = uplink();
+    await live(up);
+    newest().close();
+    await pass(0);
+    up.sendChunk(KEY, bytes(1));
+    newest().takeOver();
+    expect(connections).toBe(2);
+    await pass(250);
+    newest().say({ type: "received", chunks: 0, bytes: 0 });
+    expect(looks.at(-1)).toMatchObject({ made: 0, acked: 0, ageMs: null });
+  });
+
+  it("waits no longer when the network may be back", async () => {
+    const up = uplink();
+    await pass(0);
+    for (let failures = 0; failures < 12; failures += 1) {
+      newest().close();
+      await pass(5000);
+    }
+    // Whether a relay is next or the directory.
+    const tries = () => sockets.length + asked.length;
+    newest().close();
+    await pass(0);
+    const before = tries();
+    up.hurry();
+    await pass(0);
+    expect(tries()).toBe(before + 1);
+  });
+
+  it("begins a track again with a key frame after a new init segment", async () => {
+    const up = uplink();
+    await pass(0);
+    newest().takeOver();
+    up.sendChunk(KEY, bytes(1));
+    up.sendInit(1, bytes(INIT + 1));
+    up.sendChunk(DELTA, bytes(2));
+    up.sendChunk(KEY, bytes(3));
+    expect(newest().media).toEqual([INIT, 1, INIT + 1, 3]);
   });
 
   it("ends when another broadcaster has taken the stream over", async () => {

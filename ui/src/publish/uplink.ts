@@ -4,14 +4,20 @@ import { ApiFailure } from "../protocol/api_failure";
 import type { Assignment } from "../protocol/generated/Assignment";
 import type { AudienceMember } from "../protocol/generated/AudienceMember";
 import type { RelayAddress, ToBroadcaster, TrackInfo } from "../protocol/messages";
-import { ticketFacts } from "../protocol/ticket";
 import { Line } from "./line";
 import { LiveWatch } from "./live_state";
 import { RelayChoice } from "./relay_choice";
 import type { Offer } from "./send_gate";
+import type { UplinkRate } from "./uplink_rate";
 
 /** How long the old relay gets everything too, so that its viewers can follow without a gap. */
 export const MOVE_OVERLAP_MS_MAX = 3000;
+/** Relays confirm every 250 ms. Confirmations that come closer together were held up on their way, and are one. */
+const LOOK_MS_MIN = 200;
+/** Without a confirmation the line is looked at after this time. */
+const LOOK_MS_MAX = 300;
+/** A look that comes later than this was held up in the page: what waited for it is older than the line made it. */
+const HELD_UP_MS = 450;
 
 export interface UplinkOptions {
   assignment: Assignment;
@@ -24,6 +30,8 @@ export interface UplinkOptions {
   tracks: () => TrackInfo[];
   /** Milliseconds on a clock that never goes back. */
   now: () => number;
+  /** Judges how the line bears what is sent. */
+  rate: Pick<UplinkRate, "connected" | "look">;
   /** The next picture should be a key frame. */
   onKeyFrameWanted: () => void;
   /** Something that the page shows has changed. */
@@ -52,6 +60,12 @@ export class Uplink {
   #overlap: ReturnType<typeof setTimeout> | undefined;
   /** Ends the wait for the end of `#line`. */
   #goOn: () => void = () => {};
+  /** Ends the wait before the next try. */
+  #hurryOn: () => void = () => {};
+  /** Since the line was looked at last. */
+  #made = 0;
+  #acked = 0;
+  #lookedAtMs = 0;
   #left = { dropped: new Map<number, number>(), timesBehind: 0 };
   #ended = new AbortController();
 
@@ -98,6 +112,7 @@ export class Uplink {
 
   /** Sends one chunk, or leaves it out. Before a relay has taken the stream nothing is kept: a key frame is asked for then. */
   sendChunk(offer: Offer, message: Uint8Array<ArrayBuffer>): void {
+    this.#made += message.byteLength;
     const init = this.#inits.get(offer.track);
     if (init) for (const line of this.#lines) line.send(offer, message, init);
   }
@@ -117,9 +132,15 @@ export class Uplink {
     this.ordered(await this.#options.restore(record));
   }
 
+  /** The network may be back: what waits for its next try waits no longer. */
+  hurry(): void {
+    this.#hurryOn();
+  }
+
   /** Time passes; several times a second. */
   tick(): void {
     const now = this.#options.now();
+    if (now - this.#lookedAtMs >= LOOK_MS_MAX) this.#look(now);
     if (this.#line?.caughtUp()) this.#options.onKeyFrameWanted();
     const before = this.live.state;
     this.live.tick(now);
@@ -159,7 +180,7 @@ export class Uplink {
           this.#options.onEnd(next.reason);
           return;
         }
-        await wait(this.#choice.waitMs(Math.random()), signal);
+        await this.#pause(this.#choice.waitMs(Math.random()));
         if (signal.aborted) return;
         // The directory may have spoken meanwhile.
         next = this.#choice.next();
@@ -177,6 +198,20 @@ export class Uplink {
       if (!this.#line && !this.#leaving) this.live.disconnected(this.#options.now());
       this.#options.onChange();
     }
+  }
+
+  #pause(ms: number): Promise<void> {
+    const { signal } = this.#ended;
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal.addEventListener("abort", done);
+      this.#hurryOn = done;
+    });
   }
 
   async #ask(failed: string | null): Promise<void> {
@@ -258,7 +293,7 @@ export class Uplink {
     this.#racer = undefined;
     this.#raced = false;
     this.#choice.isAt(racer.relay.name);
-    if (racer.registered) this.live.registered(this.#options.now());
+    if (racer.registered) this.#arrived(this.#options.now());
     else if (!this.#leaving) this.live.disconnected(this.#options.now());
     this.#goOn();
   }
@@ -296,9 +331,23 @@ export class Uplink {
     this.#left.timesBehind += gate.timesBehind;
   }
 
-  /** Where a relay that leaves sends this stream. */
-  #elsewhere({ ticket, relays }: { ticket: string; relays: Assignment["relays"] }): Assignment {
-    return { ticket, relays, epoch: ticketFacts(ticket).epoch ?? this.#choice.assignment.epoch };
+  /** The line that counts has taken the stream. */
+  #arrived(now: number): void {
+    this.live.registered(now);
+    this.#options.rate.connected(now);
+    this.#made = 0;
+    this.#acked = 0;
+    this.#lookedAtMs = now;
+  }
+
+  #look(nowMs: number): void {
+    if (!this.#line?.registered) return;
+    const heldUp = nowMs - this.#lookedAtMs > HELD_UP_MS;
+    const ageMs = heldUp ? null : this.#line.ageMs;
+    this.#options.rate.look({ nowMs, made: this.#made, acked: this.#acked, ageMs });
+    this.#made = 0;
+    this.#acked = 0;
+    this.#lookedAtMs = nowMs;
   }
 
   #obey(line: Line, message: ToBroadcaster): void {
@@ -309,7 +358,7 @@ export class Uplink {
       case "stream_registered":
         this.#options.onKeyFrameWanted();
         if (line !== this.#line) break;
-        this.live.registered(now);
+        this.#arrived(now);
         line.renew(this.#choice.assignment.ticket);
         this.#sayMoving();
         break;
@@ -318,6 +367,8 @@ export class Uplink {
         this.live.received(message.chunks, now);
         this.bytesReceived += Math.max(0, message.bytes - line.bytes);
         if (line !== this.#line) break;
+        this.#acked += Math.max(0, message.bytes - line.bytes);
+        if (now - this.#lookedAtMs >= LOOK_MS_MIN) this.#look(now);
         if (message.chunks > 0) this.#choice.worked();
         // The silence is over.
         this.#raced = false;
@@ -325,11 +376,6 @@ export class Uplink {
         break;
       case "key_frame_wanted":
         this.#options.onKeyFrameWanted();
-        break;
-      case "move":
-        if (line !== this.#line) break;
-        this.#choice.assigned(this.#elsewhere(message));
-        this.#moveOn();
         break;
     }
   }
@@ -344,14 +390,4 @@ export class Uplink {
 
 function codeOf(error: unknown) {
   return error instanceof ApiFailure ? error.code : "unreachable";
-}
-
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

@@ -1,9 +1,9 @@
-// Counts something per second over the last seconds. Pure.
+// Counts something per second over the last seconds, to be shown. Pure.
 
 /** Long enough to be steady, short enough to follow a change. */
 const SPAN_MS = 2000;
 
-export class Rate {
+export class PerSecond {
   #events: { atMs: number; amount: number }[] = [];
 
   add(amount: number, nowMs: number): void {
