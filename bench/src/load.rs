@@ -1,55 +1,53 @@
-//! One run: a publisher on a thread of its own, viewers on a few others, and the relay's CPU time over the same window.
+//! One run: publishers on a thread of their own, viewers on a few others, and what the server uses over the same window.
 
 use std::{
     sync::{Arc, OnceLock},
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use protocol::{StreamId, http::CreatedStream, limits::MESSAGE_BYTES_MAX};
+use protocol::limits::MESSAGE_BYTES_MAX;
+use rustls::ClientConfig;
 use tokio::{
-    sync::{oneshot, watch},
-    task::JoinSet,
-    time::{sleep, sleep_until, timeout},
+    sync::{mpsc, watch},
+    task::{JoinSet, spawn_blocking},
+    time::sleep,
 };
 
 use crate::{
-    directory::{Directory, relay_of},
+    crowd::{Crowd, Watching, Window, door::Door},
     latencies::Latencies,
     media_clock::MediaClock,
-    process_time::{load_average, process_time},
+    process::{load_average, process_time, resident_bytes},
     publisher::{Published, Publisher},
     report::Report,
-    viewer::{Seen, Viewer, Watching, Window},
+    storm,
+    target::{Carried, Target},
+    viewer::Seen,
 };
 
-/// Most viewers: what a relay serves unless told otherwise.
-pub const VIEWERS_MAX: u32 = 2000;
+/// Most viewers: their connections, at both ends, are the files of two processes.
+pub const VIEWERS_MAX: u32 = 20_000;
+/// Most streams: a thread sends all of them.
+pub const STREAMS_MAX: u32 = 256;
 /// Longest measured time.
 pub const SECONDS_MAX: u32 = 600;
 /// Most chunks per second.
 pub const RATE_MAX: u32 = 240;
 /// Most latencies of one run: all of them are held, 4 bytes each.
-const LATENCIES_MAX: u64 = 50_000_000;
-/// Viewers that join at the same time: a crowd at a door would only wait in the listener's queue.
-const JOINING_MAX: usize = 16;
-/// How long after the window viewers may still wait for its chunks.
-const DELIVERY_TIME_MAX: Duration = Duration::from_secs(5);
-/// Connections that share a ticket: as many as a relay lets one viewer have.
-const VIEWERS_OF_TICKET: u32 = 4;
-
-/// How often the directory is asked again whether the stream can be watched.
-const WATCH_INTERVAL: Duration = Duration::from_millis(100);
-/// How long it may take until it can.
-const WATCH_TIME_MAX: Duration = Duration::from_secs(10);
+const LATENCIES_MAX: u64 = 100_000_000;
+/// When, within the measured time, a crowd comes.
+const STORM_AFTER: Duration = Duration::from_secs(2);
 
 /// The size of a run.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// Viewers.
+    /// Viewers, over all streams.
     pub viewers: u32,
-    /// Chunks per second.
+    /// Streams.
+    pub streams: u32,
+    /// Chunks per second of each stream.
     pub rate: u32,
     /// Bytes of a chunk's payload.
     pub chunk_bytes: usize,
@@ -59,13 +57,26 @@ pub struct Load {
     pub warm_up_seconds: u32,
     /// Seconds that are measured.
     pub seconds: u32,
-    /// The relay's process, when its CPU time is wanted.
+    /// Threads that read for the viewers.
+    pub threads: usize,
+    /// Viewers beside the others that read nothing.
+    pub stalled: u32,
+    /// Viewers beside the others that come at once.
+    pub storm: u32,
+    /// The server's process, when what it uses is wanted.
     pub relay_pid: Option<u32>,
+    /// How certificates are verified.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Load {
     fn check(&self) -> Result<()> {
         ensure!((1..=VIEWERS_MAX).contains(&self.viewers), "give 1 to {VIEWERS_MAX} viewers");
+        ensure!(
+            (1..=STREAMS_MAX.min(self.viewers)).contains(&self.streams),
+            "give 1 to {STREAMS_MAX} streams, each a viewer"
+        );
+        ensure!(self.stalled <= VIEWERS_MAX && self.storm <= VIEWERS_MAX, "give at most {VIEWERS_MAX} viewers");
         ensure!((1..=RATE_MAX).contains(&self.rate), "give 1 to {RATE_MAX} chunks per second");
         ensure!((1..=SECONDS_MAX).contains(&self.seconds), "give 1 to {SECONDS_MAX} seconds");
         ensure!(self.warm_up_seconds <= SECONDS_MAX, "give at most {SECONDS_MAX} seconds of warm-up");
@@ -77,117 +88,182 @@ impl Load {
         Ok(())
     }
 
-    /// Makes a stream at `directory`, loads the relay that gets it, and ends the stream again.
+    /// Makes streams at `target`, loads the server that carries them, and ends them again.
     ///
     /// # Errors
     /// When the load is over a limit, or the servers don't carry it.
-    pub async fn run(&self, directory: &Directory) -> Result<Report> {
+    pub async fn run(&self, target: &Target) -> Result<Report> {
         self.check()?;
-        let created = directory.create_stream("Load").await?;
-        let report = self.put_on(directory, &created).await;
-        // The relay was told already when all went well.
-        let _ = directory.end_stream(&created).await;
+        if matches!(target, Target::Server(_)) {
+            ensure!(self.streams == 1, "a server without a directory carries one stream");
+        }
+        let mut carried = Vec::new();
+        for number in 1..=self.streams {
+            carried.push(target.open(&format!("Load {number}")).await?);
+        }
+        let report = self.put_on(target, &carried).await;
+        for carried in &carried {
+            target.close(carried).await;
+        }
         report
     }
 
-    async fn put_on(&self, directory: &Directory, created: &CreatedStream) -> Result<Report> {
+    async fn put_on(&self, target: &Target, carried: &[Carried]) -> Result<Report> {
         let clock = MediaClock::start();
-        let publisher = Publisher {
-            relay: relay_of(&created.assignment)?,
-            ticket: created.assignment.ticket.clone(),
+        let publishers = carried.iter().map(|carried| Publisher {
+            relay: carried.relay.clone(),
+            ticket: carried.ticket.clone(),
+            tls: self.tls.clone(),
             rate: self.rate,
             key_interval: self.key_interval,
             chunk_bytes: self.chunk_bytes,
             clock,
-        };
+        });
         let (stop, stopped) = watch::channel(false);
-        let (registered, is_registered) = oneshot::channel();
-        let publishing = thread::Builder::new().name("publisher".into()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(publisher.run(registered, stopped))
-        })?;
-        // An error here means that the publisher has ended: its own error says why.
-        let measured = match is_registered.await {
-            Ok(()) => self.watch(directory, created.id, clock).await,
-            Err(_) => Err(anyhow!("nothing was published")),
+        let (registered, mut are_registered) = mpsc::unbounded_channel();
+        let publishing = publish(publishers.collect(), registered, stopped)?;
+        let mut begun = 0;
+        while begun < carried.len() && are_registered.recv().await.is_some() {
+            begun += 1;
+        }
+        // Too few: the publishers have ended, and their own error says why.
+        let measured = match begun == carried.len() {
+            true => self.watch(target, carried, clock).await,
+            false => Err(anyhow!("nothing was published")),
         };
         let _ = stop.send(true);
         let published = publishing.join().map_err(|_| anyhow!("the publisher has panicked"))??;
         Ok(self.report(measured?, published))
     }
 
-    async fn watch(&self, directory: &Directory, stream: StreamId, clock: MediaClock) -> Result<Measured> {
-        let window = Arc::new(OnceLock::new());
-        let assignment = watchable(directory, stream).await?;
+    async fn watch(&self, target: &Target, carried: &[Carried], clock: MediaClock) -> Result<Measured> {
         let watching = Watching {
-            relay: relay_of(&assignment.assignment)?,
-            ticket: assignment.assignment.ticket,
             chunk_bytes: self.chunk_bytes,
             key_interval: self.key_interval,
             clock,
-            window: Arc::clone(&window),
+            window: Arc::new(OnceLock::new()),
         };
-        let mut viewers = join_all(directory, stream, watching, self.viewers).await?;
+        let tls = self.tls.as_ref();
+        let mut doors = Vec::new();
+        for (number, carried) in carried.iter().enumerate() {
+            doors.extend(target.doors(carried, self.viewers_of(number), tls).await?);
+        }
+        let first = carried.first().context("there is no stream")?;
+        let stalled = target.doors(first, self.stalled as usize, tls).await?;
+        let crowd = target.doors(first, self.storm as usize, tls).await?;
+
+        let resident_before = self.relay_pid.map(resident_bytes).transpose()?;
+        let (of_row, threads) = (watching.clone(), self.threads);
+        let row = spawn_blocking(move || Crowd::join(doors, threads, &of_row)).await??;
+        // They say what they want, and look at nothing that comes.
+        let stalled = spawn_blocking(move || stalled.iter().map(Door::enter).collect::<Result<Vec<_>>>()).await??;
         sleep(Duration::from_secs(self.warm_up_seconds.into())).await;
 
         let load_average_before = load_average();
         let begin_us = clock.now_us();
-        let measured_time = Duration::from_secs(self.seconds.into());
         let span = Window { begin_us, end_us: begin_us + u64::from(self.seconds) * 1_000_000 };
         let relay_cpu = self.relay_pid.map(process_time).transpose()?;
         let own_cpu = process_time(std::process::id()).ok();
-        window.set(span).map_err(|_| anyhow!("one window per run"))?;
-        sleep_until((clock.instant(begin_us) + measured_time).into()).await;
+        watching.window.set(span).map_err(|_| anyhow!("one window per run"))?;
+        let storm = (!crowd.is_empty()).then(|| {
+            spawn_blocking(move || {
+                thread::sleep(STORM_AFTER);
+                storm::run(&crowd, &watching)
+            })
+        });
+        tokio::time::sleep_until(clock.instant(span.end_us).into()).await;
         let relay_cpu_end = self.relay_pid.map(process_time).transpose()?;
         let own_cpu_end = process_time(std::process::id()).ok();
+        let resident = self.relay_pid.map(resident_bytes).transpose()?;
         let load_average_after = load_average();
-
-        let mut seen = Vec::new();
-        let all = async {
-            while let Some(viewer) = viewers.join_next().await {
-                seen.push(viewer??);
-            }
-            anyhow::Ok(())
+        let storm = match storm {
+            Some(storm) => Some(storm.await??),
+            None => None,
         };
-        timeout(DELIVERY_TIME_MAX, all).await.context("viewers still wait for chunks long after they were sent")??;
+        let seen = spawn_blocking(move || row.leave()).await??;
+        drop(stalled);
         Ok(Measured {
             window: span,
             seen,
+            storm,
             relay_cpu: relay_cpu_end.zip(relay_cpu).map(|(end, begin)| end.saturating_sub(begin)),
             own_cpu: own_cpu_end.zip(own_cpu).map(|(end, begin)| end.saturating_sub(begin)),
+            resident: [resident_before, resident],
             load_average: [load_average_before, load_average_after],
         })
     }
 
-    fn report(&self, measured: Measured, published: Published) -> Report {
-        let Measured { window, seen, relay_cpu, own_cpu, load_average } = measured;
-        let planned = (0..).map(|n| published.pace.planned(n).at_us).skip_while(|at_us| *at_us < window.begin_us);
-        let planned = planned.take_while(|at_us| *at_us < window.end_us).count() as u64;
+    /// How many of the viewers watch stream `number`.
+    fn viewers_of(&self, number: usize) -> usize {
+        let (viewers, streams) = (self.viewers as usize, self.streams as usize);
+        viewers / streams + usize::from(number < viewers % streams)
+    }
+
+    fn report(&self, measured: Measured, published: Vec<Published>) -> Report {
+        let Measured { window, seen, storm, relay_cpu, own_cpu, resident, load_average } = measured;
+        let due = |(number, published): (usize, &Published)| {
+            let planned = (0..).map(|n| published.pace.planned(n).at_us).skip_while(|at_us| *at_us < window.begin_us);
+            planned.take_while(|at_us| *at_us < window.end_us).count() as u64 * self.viewers_of(number) as u64
+        };
         let sum = |count: fn(&Seen) -> u64| seen.iter().map(count).sum::<u64>();
         let chunks_delivered = sum(|seen| seen.chunks);
         let relay_cpu_seconds = relay_cpu.map(|cpu| cpu.as_secs_f64());
+        let mut late = Latencies::default();
+        let chunks_due = published.iter().enumerate().map(due).sum();
+        published.into_iter().for_each(|published| late.extend(published.late));
         Report {
             viewers: self.viewers,
+            streams: self.streams,
             seconds: self.seconds.into(),
             rate: self.rate,
             chunk_bytes: self.chunk_bytes,
-            chunks_due: planned * u64::from(self.viewers),
+            chunks_due,
             chunks_delivered,
             bytes_delivered: sum(|seen| seen.bytes),
             missing: sum(|seen| seen.order.missing),
             disorder: sum(|seen| seen.order.disorder),
             skips: sum(|seen| seen.skips),
+            gap_ms_max: seen.iter().map(|seen| seen.gap_us_max).max().unwrap_or_default() as f64 / 1000.0,
             relay_cpu_seconds,
             relay_us_per_chunk: relay_cpu_seconds
                 .filter(|_| chunks_delivered > 0)
                 .map(|seconds| seconds * 1e6 / chunks_delivered as f64),
+            relay_resident_bytes_before: resident[0],
+            relay_resident_bytes: resident[1],
             load_cpu_seconds: own_cpu.map(|cpu| cpu.as_secs_f64()),
-            publisher_late_ms: published.late.summary(),
+            publisher_late_ms: late.summary(),
             load_average_before: load_average[0],
             load_average_after: load_average[1],
+            storm_first_chunk_ms: storm.and_then(Latencies::summary),
             latency_ms: all_latencies(seen).summary(),
         }
     }
+}
+
+/// Sends all streams from one thread.
+fn publish(
+    publishers: Vec<Publisher>,
+    registered: mpsc::UnboundedSender<()>,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<Result<Vec<Published>>>> {
+    let publish = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut sending = JoinSet::new();
+            let count = publishers.len();
+            for (number, publisher) in publishers.into_iter().enumerate() {
+                // Streams know nothing of each other: their chunks are spread over the time between two of them.
+                let offset = Duration::from_secs_f64(number as f64 / count as f64 / f64::from(publisher.rate));
+                let (registered, stopped) = (registered.clone(), stopped.clone());
+                sending.spawn(async move { (number, publisher.run(offset, registered, stopped).await) });
+            }
+            drop(registered);
+            let mut published: Vec<_> = sending.join_all().await;
+            published.sort_by_key(|(number, _)| *number);
+            published.into_iter().map(|(_, published)| published).collect()
+        })
+    };
+    Ok(thread::Builder::new().name("publisher".into()).spawn(publish)?)
 }
 
 /// What the viewers' side of a run gives.
@@ -195,8 +271,10 @@ impl Load {
 struct Measured {
     window: Window,
     seen: Vec<Seen>,
+    storm: Option<Latencies>,
     relay_cpu: Option<Duration>,
     own_cpu: Option<Duration>,
+    resident: [Option<u64>; 2],
     load_average: [Option<f64>; 2],
 }
 
@@ -208,47 +286,6 @@ fn all_latencies(seen: Vec<Seen>) -> Latencies {
     all
 }
 
-/// Asks for a way to watch until there is one: a relay reports a new stream with its next heartbeat only.
-async fn watchable(directory: &Directory, stream: StreamId) -> Result<protocol::http::WatchAnswer> {
-    let ask = async {
-        loop {
-            if let Ok(answer) = directory.watch(stream).await {
-                return answer;
-            }
-            sleep(WATCH_INTERVAL).await;
-        }
-    };
-    match timeout(WATCH_TIME_MAX, ask).await {
-        Ok(answer) => Ok(answer),
-        Err(_) => directory.watch(stream).await,
-    }
-}
-
-/// Lets all viewers in, a few at a time; each watches on from the moment it has joined.
-async fn join_all(
-    directory: &Directory,
-    stream: StreamId,
-    mut watching: Watching,
-    count: u32,
-) -> Result<JoinSet<Result<Seen>>> {
-    let (mut joining, mut viewers) = (JoinSet::new(), JoinSet::new());
-    for number in 0..count {
-        if number > 0 && number % VIEWERS_OF_TICKET == 0 {
-            watching.ticket = directory.watch(stream).await?.assignment.ticket;
-        }
-        if joining.len() >= JOINING_MAX
-            && let Some(viewer) = joining.join_next().await
-        {
-            viewers.spawn(Viewer::watch(viewer??));
-        }
-        joining.spawn(Viewer::join(watching.clone()));
-    }
-    while let Some(viewer) = joining.join_next().await {
-        viewers.spawn(Viewer::watch(viewer??));
-    }
-    Ok(viewers)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,21 +294,27 @@ mod tests {
     fn a_load_over_a_limit_is_refused_in_words() {
         let good = Load {
             viewers: 300,
+            streams: 1,
             rate: 30,
             chunk_bytes: 10_400,
             key_interval: 60,
             warm_up_seconds: 3,
             seconds: 20,
+            threads: 1,
+            stalled: 0,
+            storm: 0,
             relay_pid: None,
+            tls: None,
         };
         assert!(good.check().is_ok());
         for (bad, words) in [
-            (Load { viewers: 2001, ..good.clone() }, "give 1 to 2000 viewers"),
+            (Load { viewers: 20_001, ..good.clone() }, "give 1 to 20000 viewers"),
+            (Load { streams: 301, ..good.clone() }, "give 1 to 256 streams"),
             (Load { rate: 0, ..good.clone() }, "give 1 to 240 chunks per second"),
             (Load { seconds: 601, ..good.clone() }, "give 1 to 600 seconds"),
             (Load { chunk_bytes: 0, ..good.clone() }, "bytes per chunk"),
             (Load { key_interval: 0, ..good.clone() }, "at least one chunk"),
-            (Load { viewers: 2000, rate: 240, seconds: 600, ..good }, "deliveries"),
+            (Load { viewers: 20_000, rate: 240, seconds: 600, ..good }, "deliveries"),
         ] {
             let refusal = bad.check().unwrap_err().to_string();
             assert!(refusal.contains(words), "{refusal}");

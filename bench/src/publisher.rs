@@ -1,6 +1,6 @@
 //! Sends the stream: one paced picture track of made-up bytes, which a relay never looks into.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -8,8 +8,9 @@ use protocol::{
     MediaHeader, MediaKind, PROTOCOL_VERSION, Secret, TrackInfo, TrackKind, TrackNumber,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
 };
+use rustls::ClientConfig;
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, watch},
     time::{sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite::Message;
@@ -34,6 +35,8 @@ pub struct Publisher {
     pub relay: Url,
     /// A ticket for publishing.
     pub ticket: Secret,
+    /// How its certificate is verified, when the address is a `wss:` one.
+    pub tls: Option<Arc<ClientConfig>>,
     /// Chunks per second.
     pub rate: u32,
     /// Chunks of a segment.
@@ -54,18 +57,25 @@ pub struct Published {
 }
 
 impl Publisher {
-    /// Sends until `stop` says so; tells `registered` when the relay has admitted it.
+    /// Sends until `stop` says so, `offset` later than it might; tells `registered` when the relay has admitted it.
     ///
     /// # Errors
     /// When the relay refuses, or the connection breaks.
-    pub async fn run(self, registered: oneshot::Sender<()>, mut stop: watch::Receiver<bool>) -> Result<Published> {
+    pub async fn run(
+        self,
+        offset: Duration,
+        registered: mpsc::UnboundedSender<()>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<Published> {
         let mut socket = self.register().await?;
         let (mut to_relay, mut from_relay) = socket.split();
         to_relay.send(self.message(MediaKind::Init, None)).await?;
-        let pace = Pace { begin_us: self.clock.now_us(), rate: self.rate, key_interval: self.key_interval };
+        let begin_us = self.clock.now_us() + u64::try_from(offset.as_micros())?;
+        let pace = Pace { begin_us, rate: self.rate, key_interval: self.key_interval };
         let mut published = Published { pace, late: Latencies::default() };
         // Whoever waits for it may have given up; the run ends by `stop` then.
         let _ = registered.send(());
+        drop(registered);
         for n in 0.. {
             let planned = pace.planned(n);
             let due = sleep_until(self.clock.instant(planned.at_us).into());
@@ -74,7 +84,7 @@ impl Publisher {
                 tokio::select! {
                     biased;
                     () = &mut due => break,
-                    _ = stop.wait_for(|stop| *stop) => {
+                    () = stopped(&mut stop) => {
                         socket = to_relay.reunite(from_relay)?;
                         end(&mut socket).await?;
                         return Ok(published);
@@ -105,7 +115,7 @@ impl Publisher {
             tracks: vec![track],
         };
         let register = async {
-            let mut socket = connect(&self.relay).await?;
+            let mut socket = connect(&self.relay, self.tls.as_ref()).await?;
             socket.send(Message::text(serde_json::to_string(&hello)?)).await?;
             while let Some(message) = socket.next().await {
                 let Message::Text(text) = message? else { continue };
@@ -133,6 +143,12 @@ impl Publisher {
         };
         Message::binary(header.message(&vec![0xa5; self.chunk_bytes]))
     }
+}
+
+/// Returns when the run is over.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error: whoever would say so has gone.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Reading is what answers the relay's pings; of what it says only an error matters.

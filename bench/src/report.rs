@@ -7,8 +7,10 @@ use crate::latencies::Summary;
 /// The figures of one run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Viewers that watched.
+    /// Viewers that watched, over all streams.
     pub viewers: u32,
+    /// Streams.
+    pub streams: u32,
     /// Length of the measured time.
     pub seconds: f64,
     /// Chunks per second that were planned.
@@ -27,6 +29,8 @@ pub struct Report {
     pub disorder: u64,
     /// Times a viewer was told that it had fallen behind.
     pub skips: u64,
+    /// The longest time between two chunks of one viewer.
+    pub gap_ms_max: f64,
     /// From a chunk's planned time of sending until a viewer had its last byte, over all of them.
     pub latency_ms: Option<Summary>,
     /// How late chunks were sent: a part of the latency that is not the relay's.
@@ -35,6 +39,12 @@ pub struct Report {
     pub relay_cpu_seconds: Option<f64>,
     /// The same, for each delivered chunk.
     pub relay_us_per_chunk: Option<f64>,
+    /// The relay's memory before the viewers came.
+    pub relay_resident_bytes_before: Option<u64>,
+    /// The relay's memory at the end of the measured time.
+    pub relay_resident_bytes: Option<u64>,
+    /// How long those who came at once waited for their first chunk.
+    pub storm_first_chunk_ms: Option<Summary>,
     /// What the load itself used, publisher and viewers together.
     pub load_cpu_seconds: Option<f64>,
     /// The machine's load average before.

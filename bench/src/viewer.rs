@@ -1,55 +1,17 @@
-//! One of the many: joins, counts what it is sent within the measured time, and leaves.
+//! One of the many: counts what it is sent within the measured time.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
-
-use anyhow::{Context as _, Result, bail};
-use futures_util::{SinkExt as _, StreamExt as _};
-use protocol::{
-    MediaHeader, MediaKind, PROTOCOL_VERSION, Secret,
-    control::{ClientHello, ToViewer},
-};
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
-use url::Url;
+use anyhow::{Result, bail};
+use protocol::{MediaHeader, MediaKind, control::ToViewer, media_message::MEDIA_HEADER_BYTES};
 
 use crate::{
+    crowd::{
+        Watching,
+        line::Line,
+        message_reader::{Message, MessageReader},
+    },
     latencies::Latencies,
-    media_clock::MediaClock,
     order::Order,
-    socket::{Socket, connect},
 };
-
-/// How long a viewer may wait for its first chunk.
-const JOIN_TIME_MAX: Duration = Duration::from_secs(15);
-
-/// The measured time: chunks planned within it count. `end_us` itself lies outside.
-#[derive(Debug, Clone, Copy)]
-pub struct Window {
-    /// Its begin.
-    pub begin_us: u64,
-    /// Its end.
-    pub end_us: u64,
-}
-
-/// What every viewer of a run knows.
-#[derive(Debug, Clone)]
-pub struct Watching {
-    /// The relay.
-    pub relay: Url,
-    /// A ticket for watching.
-    pub ticket: Secret,
-    /// Bytes that each chunk's payload must have.
-    pub chunk_bytes: usize,
-    /// Chunks of a segment.
-    pub key_interval: u32,
-    /// The clock of planned times.
-    pub clock: MediaClock,
-    /// Set once all viewers have joined.
-    pub window: Arc<OnceLock<Window>>,
-}
 
 /// What one viewer was sent.
 #[derive(Debug)]
@@ -64,84 +26,110 @@ pub struct Seen {
     pub order: Order,
     /// Times the relay said that the viewer had fallen behind.
     pub skips: u64,
+    /// The longest time between two chunks within the window.
+    pub gap_us_max: u64,
 }
 
-/// A viewer that has joined: its first chunk has come.
+/// A viewer, without its connection.
 #[derive(Debug)]
 pub struct Viewer {
+    reader: MessageReader,
+    counter: Counter,
+}
+
+#[derive(Debug)]
+struct Counter {
     watching: Watching,
-    socket: Socket,
     seen: Seen,
+    /// The planned time of the newest chunk.
+    newest_us: Option<u64>,
+    /// When the newest chunk within the window came.
+    came_at_us: Option<u64>,
 }
 
 impl Viewer {
-    /// Joins, and reads up to the first chunk.
-    ///
-    /// # Errors
-    /// When the relay refuses, or sends nothing.
-    pub async fn join(watching: Watching) -> Result<Self> {
-        let order = Order::new(watching.key_interval);
-        let seen = Seen { chunks: 0, bytes: 0, latencies: Latencies::default(), order, skips: 0 };
-        let join = async {
-            let mut socket = connect(&watching.relay).await?;
-            let ticket = watching.ticket.clone();
-            let hello = ClientHello::WatchStream { protocol: PROTOCOL_VERSION, ticket };
-            socket.send(Message::text(serde_json::to_string(&hello)?)).await?;
-            let mut viewer = Self { watching, socket, seen };
-            while viewer.next_chunk().await?.is_none() {}
-            Ok(viewer)
+    /// One that was sent nothing yet.
+    #[must_use]
+    pub fn new(watching: &Watching) -> Self {
+        let seen = Seen {
+            chunks: 0,
+            bytes: 0,
+            latencies: Latencies::default(),
+            order: Order::new(watching.key_interval),
+            skips: 0,
+            gap_us_max: 0,
         };
-        timeout(JOIN_TIME_MAX, join).await.context("no chunk reaches a viewer")?
+        let counter = Counter { watching: watching.clone(), seen, newest_us: None, came_at_us: None };
+        Self { reader: MessageReader::default(), counter }
     }
 
-    /// Watches until the window is over.
+    /// Takes what has come over `line`.
     ///
     /// # Errors
-    /// When the connection breaks, or a chunk is not what was sent.
-    pub async fn watch(mut self) -> Result<Seen> {
-        loop {
-            let Some(planned_us) = self.next_chunk().await? else { continue };
-            if self.watching.window.get().is_some_and(|window| planned_us >= window.end_us) {
-                // A relay that is told nothing more would go on sending: the connection is simply dropped.
-                return Ok(self.seen);
-            }
-        }
+    /// When the viewer is turned away, or a chunk is not what was sent.
+    pub fn take(&mut self, bytes: &[u8], line: &mut Line) -> Result<()> {
+        let Self { reader, counter } = self;
+        reader.take(bytes, |message| match message {
+            Message::Media(header, len) => counter.media(header, len),
+            Message::Text(text) => counter.text(text),
+            Message::Ping(payload) => line.pong(payload),
+            Message::Close => bail!("the relay has closed"),
+        })
     }
 
-    /// Reads one message; the planned time of the chunk when it was one.
-    async fn next_chunk(&mut self) -> Result<Option<u64>> {
-        match self.socket.next().await.context("the relay has closed")?? {
-            Message::Binary(bytes) => self.media(&bytes),
-            Message::Text(text) => match serde_json::from_str(&text)? {
-                ToViewer::Error { code, message } => bail!("the relay turns a viewer away: {message} ({code})"),
-                ToViewer::StreamEnded {} => bail!("the stream ended while it was measured"),
-                ToViewer::Skipped { .. } => {
-                    self.seen.skips += 1;
-                    Ok(None)
-                }
-                _ => Ok(None),
-            },
-            _ => Ok(None),
-        }
+    /// Whether its first chunk has come.
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        self.counter.newest_us.is_some()
     }
 
-    fn media(&mut self, message: &[u8]) -> Result<Option<u64>> {
-        let (header, payload) = MediaHeader::decode(message)?;
+    /// Whether it has had all that was planned before `end_us`.
+    #[must_use]
+    pub fn is_past(&self, end_us: u64) -> bool {
+        self.counter.newest_us.is_some_and(|newest_us| newest_us >= end_us)
+    }
+
+    /// What it was sent.
+    #[must_use]
+    pub fn seen(self) -> Seen {
+        self.counter.seen
+    }
+}
+
+impl Counter {
+    fn text(&mut self, text: &[u8]) -> Result<()> {
+        match serde_json::from_slice(text)? {
+            ToViewer::Error { code, message } => bail!("the relay turns a viewer away: {message} ({code})"),
+            ToViewer::StreamEnded {} => bail!("the stream ended while it was measured"),
+            ToViewer::Skipped { .. } => self.seen.skips += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn media(&mut self, header: &[u8], len: u64) -> Result<()> {
+        let (header, _) = MediaHeader::decode(header)?;
         if header.kind != MediaKind::Chunk {
-            return Ok(None);
+            return Ok(());
         }
-        if payload.len() != self.watching.chunk_bytes {
-            bail!("a chunk of {} bytes arrived as {}", self.watching.chunk_bytes, payload.len());
+        let payload = len.saturating_sub(MEDIA_HEADER_BYTES as u64);
+        if payload != self.watching.chunk_bytes as u64 {
+            bail!("a chunk of {} bytes arrived as {payload}", self.watching.chunk_bytes);
         }
         self.seen.order.take(header.segment, header.chunk);
         let planned_us = header.captured_at_us;
+        self.newest_us = Some(planned_us);
         if let Some(window) = self.watching.window.get()
             && (window.begin_us..window.end_us).contains(&planned_us)
         {
+            let now_us = self.watching.clock.now_us();
             self.seen.chunks += 1;
-            self.seen.bytes += message.len() as u64;
-            self.seen.latencies.add(self.watching.clock.now_us().saturating_sub(planned_us));
+            self.seen.bytes += len;
+            self.seen.latencies.add(now_us.saturating_sub(planned_us));
+            if let Some(before_us) = self.came_at_us.replace(now_us) {
+                self.seen.gap_us_max = self.seen.gap_us_max.max(now_us.saturating_sub(before_us));
+            }
         }
-        Ok(Some(planned_us))
+        Ok(())
     }
 }

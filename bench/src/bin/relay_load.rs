@@ -1,11 +1,13 @@
 //! The `relay_load` command.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
-use bench::{directory::Directory, load::Load};
+use bench::{directory::Directory, load::Load, target::Target};
 use clap::Parser;
 use url::Url;
 
-/// Puts load on a relay of this machine and prints one line of JSON: one paced stream of made-up chunks, many viewers, the time
+/// Puts load on a relay of this machine and prints one line of JSON: paced streams of made-up chunks, many viewers, the time
 /// each chunk takes to each of them, and the relay's CPU time per delivered chunk.
 ///
 /// The servers must be running already, on a loopback address; others are refused.
@@ -16,15 +18,35 @@ struct Flags {
     #[arg(long, default_value = "http://127.0.0.1:5000", value_name = "URL")]
     directory: Url,
 
-    /// The relay's process, whose CPU time is read (Linux)
+    /// A server that asks for no ticket and carries one stream, instead of a directory's relay: that of fan_out_floor
+    #[arg(long, value_name = "URL", conflicts_with = "directory")]
+    server: Option<Url>,
+
+    /// A PEM file with the authority of the relay's certificate
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// The relay's process, whose CPU time and memory are read (Linux)
     #[arg(long, value_name = "PID")]
     relay_pid: Option<u32>,
 
-    /// Viewers
+    /// Viewers, over all streams
     #[arg(long, default_value_t = 300, value_name = "COUNT")]
     viewers: u32,
 
-    /// Chunks per second
+    /// Streams
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
+    streams: u32,
+
+    /// Viewers beside the others that read nothing
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    stalled: u32,
+
+    /// Viewers beside the others that come within one second, two seconds into the measured time
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    storm: u32,
+
+    /// Chunks per second of each stream
     #[arg(long, default_value_t = 30, value_name = "COUNT")]
     rate: u32,
 
@@ -51,19 +73,28 @@ struct Flags {
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let directory = Directory::new(flags.directory)?;
+    let target = match flags.server {
+        Some(server) => Target::server(server)?,
+        None => Target::Directory(Directory::new(flags.directory)?),
+    };
+    // Each viewer is a file.
+    rlimit::increase_nofile_limit(u64::MAX)?;
     let load = Load {
         viewers: flags.viewers,
+        streams: flags.streams,
         rate: flags.rate,
         chunk_bytes: flags.chunk_bytes,
         key_interval: flags.key_interval,
         warm_up_seconds: flags.warm_up,
         seconds: flags.seconds,
+        threads: flags.threads.into(),
+        stalled: flags.stalled,
+        storm: flags.storm,
         relay_pid: flags.relay_pid,
+        tls: flags.ca.map(|ca| service::tls::client_config(Some(&ca))).transpose()?,
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(flags.threads.into()).enable_all().build()?;
-    let report = runtime.block_on(load.run(&directory))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(load.run(&target))?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
