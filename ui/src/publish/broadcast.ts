@@ -107,7 +107,8 @@ export class BrowserBroadcast implements Broadcast {
     const circumstances = {
       state,
       behind: this.#uplink?.behind ?? false,
-      line: this.#mood.now(this.#rate ?? { isSlow: false, isAtFloor: false }, now),
+      line: this.#mood.now(this.#rate ?? { isSlow: false, isAtFloor: false }, this.#uplink?.behind ?? false, now),
+      hasSmall: this.#picture.smallConfig !== undefined,
       pictureKbit: bitrate / 1000,
       online: navigator.onLine,
       source: this.#source,

@@ -9,6 +9,8 @@ export interface Circumstances {
   /** The connection is behind: frames are left out. */
   behind: boolean;
   line: LineMood;
+  /** A small picture is sent too. */
+  hasSmall: boolean;
   /** What the picture is sent at, in kbit/s. */
   pictureKbit: number;
   /** Whether this computer has a network, as far as the browser knows. */
@@ -39,10 +41,14 @@ export function sentenceOf(now: Circumstances): string {
   if (now.source === "gone") return "Viewers see a card that says so. The stream, its link and its viewers stay.";
   if (now.source === "hidden")
     return "What you share is hidden or minimised. Viewers see its last picture until it is back on your screen.";
-  if (now.line === "floor" && now.behind)
-    return "Your connection is too slow for any picture: frames are left out. A cable, or a place nearer to your Wi-Fi, would help.";
+  if (now.line === "too_slow") {
+    const what = now.hasSmall
+      ? "Your connection is too slow for the full picture: who watches the small one still gets it."
+      : "Your connection is too slow for any picture: frames are left out.";
+    return `${what} A cable, or a place nearer to your Wi-Fi, would help.`;
+  }
   const rate = bitrateInWords(now.pictureKbit);
-  if (now.line === "slow" || now.line === "floor")
+  if (now.line === "slow")
     return `Your connection is slow: the picture is sent at ${rate}. It gets sharper by itself when there is room.`;
   if (now.woke) return "This computer was asleep. The stream goes on.";
   if (now.line === "good_again") return `Your connection is good again: the picture is sent at ${rate}.`;
