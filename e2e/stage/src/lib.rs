@@ -13,7 +13,7 @@ mod system;
 
 pub use plan::{Plan, RelayPlan};
 pub use program::Program;
-pub use proxy::{Proxy, Weather};
+pub use proxy::{Change, Proxy, Tally, Way, Weather};
 pub use relay_key::RelayKey;
 pub use server::Cable;
 pub use socket::{Got, Socket};

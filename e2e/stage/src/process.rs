@@ -59,8 +59,8 @@ impl Process {
     }
 
     /// Asks it to end, as an operator would.
-    pub(crate) fn ask_to_end(&self) {
-        ask_to_end(&self.child);
+    pub(crate) fn ask_to_end(&mut self) {
+        ask_to_end(&mut self.child);
     }
 
     /// Waits for its end. None when it does not come within `patience`; it is killed then.
@@ -87,14 +87,15 @@ impl Process {
 
 /// Asks a process to end, as an operator would.
 #[cfg(unix)]
-pub(crate) fn ask_to_end(child: &Child) {
+pub(crate) fn ask_to_end(child: &mut Child) {
     let id = child.id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().unwrap()));
     rustix::process::kill_process(id.expect("it runs"), rustix::process::Signal::TERM).unwrap();
 }
 
+/// Ends a process by force: there is no signal to ask it with here.
 #[cfg(not(unix))]
-pub(crate) fn ask_to_end(_: &Child) {
-    unimplemented!("servers are asked to end by a signal");
+pub(crate) fn ask_to_end(child: &mut Child) {
+    child.start_kill().unwrap();
 }
 
 fn addresses_in(line: &str, message: &str) -> Option<(SocketAddr, SocketAddr)> {

@@ -49,7 +49,7 @@ impl Program {
 
     /// Asks it to end, and waits until it has.
     pub async fn end(mut self) {
-        ask_to_end(&self.child);
+        ask_to_end(&mut self.child);
         let status = timeout(PATIENCE, self.child.wait()).await;
         assert!(status.is_ok(), "the command does not end: {:?}", self.complaints());
     }

@@ -1,36 +1,60 @@
-//! A TCP proxy in front of a server, with weather: it can cut, refuse, delay, throttle and black-hole. Within a connection bytes
-//! stay in order, as TCP keeps them.
+//! A TCP proxy in front of servers, with weather: it can cut, refuse, delay, throttle, black-hole and reorder, each while it runs.
+//!
+//! What is sent over one connection arrives in order, as TCP has it. Reordered are the connections: what is sent over one arrives
+//! before what was sent over another earlier.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+mod change;
+mod pipe;
+#[cfg(test)]
+mod tests;
+mod weather;
 
-use socket2::SockRef;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream, tcp::ReadHalf, tcp::WriteHalf},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    task::AbortHandle,
-    time::{Instant, sleep, sleep_until},
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-/// Bytes under way in each direction of a connection: what a path with a delay holds, and little enough that a throttled one
-/// pushes back.
-const UNDER_WAY_BYTES_MAX: usize = 256 * 1024;
+pub use change::Change;
+use pipe::{Direction, pipe};
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
+    task::AbortHandle,
+};
+pub use weather::{Way, Weather};
 
-/// Bytes read at once: small, so that a throttled connection trickles instead of coming in blows.
-const PIECE_BYTES: usize = 4096;
+/// What the kernel holds for each socket here, in each direction (it takes twice as much): what a throttled way holds back has to
+/// be felt by its sender.
+const SOCKET_BUFFER_BYTES: u32 = 32 * 1024;
 
-/// What the way is like.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Weather {
-    /// How long each byte takes.
-    pub delay: Duration,
-    /// Most bytes a second, in each direction of each connection.
-    pub bytes_per_second: Option<u64>,
-    /// Nothing arrives any more, and nobody is told; what was under way arrives when it is over.
-    pub black_hole: bool,
-    /// New connections are reset.
-    pub refusing: bool,
-    cuts: u64,
+/// Connections that wait to be accepted: a crowd comes back at once.
+const BACKLOG: u32 = 1024;
+
+/// What went through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Connections that were ever taken.
+    pub connections: u64,
+    /// Those that are open.
+    pub open: u64,
+    /// Bytes that have gone to servers.
+    pub up_bytes: u64,
+    /// Bytes that have gone to clients.
+    pub down_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    connections: watch::Sender<u64>,
+    open: AtomicU64,
+    up_bytes: AtomicU64,
+    down_bytes: AtomicU64,
 }
 
 /// The proxy. Its connections end when it is dropped.
@@ -38,27 +62,63 @@ pub struct Weather {
 pub struct Proxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
+    counts: Arc<Counts>,
     accepting: AbortHandle,
 }
 
 impl Proxy {
     /// A proxy on a free port of loopback in front of `target`, which need not listen yet.
     pub async fn before(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::before_all(vec![target]).await
+    }
+
+    /// One address before several servers, which take turns; one that can't be reached is passed over.
+    pub async fn before_all(targets: Vec<SocketAddr>) -> Self {
+        let listener = listen().unwrap();
         let address = listener.local_addr().unwrap();
         let (weather, seen) = watch::channel(Weather::default());
+        let counts = Arc::<Counts>::default();
+        let (counting, turns) = (Arc::clone(&counts), Arc::new(Turns { targets, next: AtomicUsize::new(0) }));
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(join(client, target, seen.clone()));
+                let now = *seen.borrow();
+                if now.refusing {
+                    reset(&client);
+                    continue;
+                }
+                counting.connections.send_modify(|count| *count += 1);
+                counting.open.fetch_add(1, Ordering::Relaxed);
+                let (turns, seen, counts) = (Arc::clone(&turns), seen.clone(), Arc::clone(&counting));
+                tokio::spawn(async move {
+                    join(client, &turns, now, seen, &counts).await;
+                    counts.open.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
-        Self { address, weather, accepting: accepting.abort_handle() }
+        Self { address, weather, counts, accepting: accepting.abort_handle() }
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What went through so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally {
+            connections: *self.counts.connections.borrow(),
+            open: self.counts.open.load(Ordering::Relaxed),
+            up_bytes: self.counts.up_bytes.load(Ordering::Relaxed),
+            down_bytes: self.counts.down_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Tells of every connection that is taken, by their count.
+    #[must_use]
+    pub fn connections(&self) -> watch::Receiver<u64> {
+        self.counts.connections.subscribe()
     }
 
     /// Changes the weather, for the connections that are open and those to come.
@@ -68,12 +128,12 @@ impl Proxy {
 
     /// Lets nothing through in either direction, silently, or everything again.
     pub fn black_hole(&self, black_hole: bool) {
-        self.change(|weather| weather.black_hole = black_hole);
+        self.change(|weather| (weather.up.black_hole, weather.down.black_hole) = (black_hole, black_hole));
     }
 
     /// Resets every connection that is open.
     pub fn cut(&self) {
-        self.change(|weather| weather.cuts += 1);
+        self.change(Weather::cut);
     }
 }
 
@@ -83,24 +143,71 @@ impl Drop for Proxy {
     }
 }
 
-async fn join(mut client: TcpStream, target: SocketAddr, mut weather: watch::Receiver<Weather>) {
-    let Weather { cuts, refusing, .. } = *weather.borrow();
-    if refusing {
-        let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
-        return;
+fn listen() -> io::Result<TcpListener> {
+    let socket = small_socket()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    socket.listen(BACKLOG)
+}
+
+/// A socket that holds little. What it may hold has to be said before it is connected, and is inherited by accepted ones.
+fn small_socket() -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
+    socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
+    Ok(socket)
+}
+
+/// The servers behind a proxy.
+#[derive(Debug)]
+struct Turns {
+    targets: Vec<SocketAddr>,
+    next: AtomicUsize,
+}
+
+impl Turns {
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for n in 0..self.targets.len() {
+            let Some(&target) = self.targets.get((first + n) % self.targets.len()) else { break };
+            match small_socket()?.connect(target).await {
+                Ok(server) => return Ok(server),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
+}
+
+/// A socket that is dropped from here on is reset, not closed.
+fn reset(socket: &TcpStream) {
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+async fn join(
+    mut client: TcpStream,
+    turns: &Turns,
+    begun: Weather,
+    mut weather: watch::Receiver<Weather>,
+    counts: &Counts,
+) {
     let mut to_be_cut = weather.clone();
-    let cut = async move { drop(to_be_cut.wait_for(|weather| weather.cuts != cuts).await) };
+    let cut = async move { drop(to_be_cut.wait_for(|now| now.has_cut_since(&begun)).await) };
+    let mut server = None;
     let carry = async {
         // A server behind a cable that is out hears of no connection.
-        weather.wait_for(|weather| !weather.black_hole).await.map_err(io::Error::other)?;
-        let mut server = TcpStream::connect(target).await?;
-        for socket in [&client, &server] {
+        let open = |now: &Weather| !now.up.black_hole && !now.down.black_hole;
+        weather.wait_for(open).await.map_err(io::Error::other)?;
+        let server = server.insert(turns.connect().await?);
+        for socket in [&client, server] {
             socket.set_nodelay(true)?;
         }
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        tokio::try_join!(pump(from_client, to_server, weather.clone()), pump(from_server, to_client, weather.clone()))?;
+        tokio::try_join!(
+            pipe(from_client, to_server, weather.clone(), Direction::Up, &counts.up_bytes),
+            pipe(from_server, to_client, weather.clone(), Direction::Down, &counts.down_bytes),
+        )?;
         io::Result::Ok(())
     };
     let ended_well = tokio::select! {
@@ -108,119 +215,7 @@ async fn join(mut client: TcpStream, target: SocketAddr, mut weather: watch::Rec
         () = cut => false,
     };
     if !ended_well {
-        let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
-    }
-}
-
-struct Piece {
-    bytes: Vec<u8>,
-    due: Instant,
-    _room: OwnedSemaphorePermit,
-}
-
-async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, weather: watch::Receiver<Weather>) -> io::Result<()> {
-    let room = Arc::new(Semaphore::new(UNDER_WAY_BYTES_MAX));
-    let (send, mut receive) = mpsc::unbounded_channel::<Piece>();
-    let mut at_begin = weather.clone();
-    let mut at_end = weather;
-    let begin = async move {
-        let mut buffer = [0; PIECE_BYTES];
-        loop {
-            at_begin.wait_for(|weather| !weather.black_hole).await.map_err(io::Error::other)?;
-            let count = tokio::select! {
-                count = from.read(&mut buffer) => count?,
-                _ = at_begin.changed() => continue,
-            };
-            if count == 0 {
-                return io::Result::Ok(());
-            }
-            let due = Instant::now() + at_begin.borrow().delay;
-            let permits = Arc::clone(&room).acquire_many_owned(count as u32).await.map_err(io::Error::other)?;
-            let bytes = buffer.get(..count).unwrap_or_default().to_vec();
-            if send.send(Piece { bytes, due, _room: permits }).is_err() {
-                return Ok(());
-            }
-        }
-    };
-    let end = async {
-        while let Some(piece) = receive.recv().await {
-            sleep_until(piece.due).await;
-            let now = *at_end.wait_for(|weather| !weather.black_hole).await.map_err(io::Error::other)?;
-            to.write_all(&piece.bytes).await?;
-            if let Some(rate) = now.bytes_per_second {
-                sleep(Duration::from_secs_f64(piece.bytes.len() as f64 / rate as f64)).await;
-            }
-        }
-        to.shutdown().await
-    };
-    tokio::try_join!(begin, end).map(|_| ())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A proxy in front of an echo, and a connection through it.
-    async fn echo() -> (Proxy, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = Proxy::before(listener.local_addr().unwrap()).await;
-        tokio::spawn(async move {
-            while let Ok((mut socket, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let (mut from, mut to) = socket.split();
-                    let _ = tokio::io::copy(&mut from, &mut to).await;
-                });
-            }
-        });
-        let client = TcpStream::connect(proxy.address()).await.unwrap();
-        (proxy, client)
-    }
-
-    async fn round(client: &mut TcpStream, bytes: usize) -> io::Result<Duration> {
-        let begun = Instant::now();
-        let sent: Vec<u8> = (0..bytes).map(|n| n as u8).collect();
-        client.write_all(&sent).await?;
-        let mut got = vec![0; bytes];
-        client.read_exact(&mut got).await?;
-        assert_eq!(got, sent);
-        Ok(begun.elapsed())
-    }
-
-    #[tokio::test]
-    async fn bytes_pass_late_and_slowly_as_told() {
-        let (proxy, mut client) = echo().await;
-        assert!(round(&mut client, 10_000).await.unwrap() < Duration::from_millis(100));
-        proxy.change(|weather| weather.delay = Duration::from_millis(60));
-        assert!(round(&mut client, 1).await.unwrap() >= Duration::from_millis(120));
-        proxy.change(|weather| (weather.delay, weather.bytes_per_second) = (Duration::ZERO, Some(100_000)));
-        // Both ways overlap, so once is the least.
-        assert!(round(&mut client, 20_000).await.unwrap() >= Duration::from_millis(150));
-    }
-
-    #[tokio::test]
-    async fn black_hole_is_silent_and_gives_back_what_it_held() {
-        let (proxy, mut client) = echo().await;
-        round(&mut client, 1).await.unwrap();
-        proxy.black_hole(true);
-        let held = tokio::time::timeout(Duration::from_millis(200), round(&mut client, 5)).await;
-        assert!(held.is_err(), "something came through");
-        proxy.black_hole(false);
-        let mut got = [0; 5];
-        client.read_exact(&mut got).await.unwrap();
-        assert_eq!(got, [0, 1, 2, 3, 4]);
-    }
-
-    #[tokio::test]
-    async fn cut_resets_and_refusal_keeps_out() {
-        let (proxy, mut client) = echo().await;
-        round(&mut client, 1).await.unwrap();
-        proxy.cut();
-        assert!(round(&mut client, 1).await.is_err());
-        let mut again = TcpStream::connect(proxy.address()).await.unwrap();
-        round(&mut again, 1).await.unwrap();
-        proxy.change(|weather| weather.refusing = true);
-        round(&mut again, 1).await.unwrap();
-        let mut refused = TcpStream::connect(proxy.address()).await.unwrap();
-        assert!(round(&mut refused, 1).await.is_err());
+        reset(&client);
+        server.iter().for_each(reset);
     }
 }

@@ -58,8 +58,8 @@ impl Server {
     }
 
     /// Asks it to end.
-    pub(crate) fn ask_to_end(&self) {
-        self.process.iter().for_each(Process::ask_to_end);
+    pub(crate) fn ask_to_end(&mut self) {
+        self.process.iter_mut().for_each(Process::ask_to_end);
     }
 
     /// Waits for its end; its exit status, or none when it took longer than `patience` and was killed.

@@ -130,6 +130,11 @@ impl System {
         url
     }
 
+    /// Starts one more relay as planned, whose ports stay its own while it is down.
+    pub async fn add(&mut self, plan: &RelayPlan) {
+        self.add_planned(plan, &[]).await;
+    }
+
     async fn add_planned(&mut self, plan: &RelayPlan, environment: &[(String, String)]) {
         let listen = fixed_port();
         let mut environment = environment.to_vec();
@@ -190,6 +195,20 @@ impl System {
         self.relays.iter().map(|relay| relay.name.clone()).collect()
     }
 
+    /// The address people reach a relay at.
+    #[must_use]
+    pub fn relay_url(&self, name: &str) -> String {
+        let relay = self.server(name);
+        let address = relay.cable.as_ref().map_or(relay.listen, |cable| cable.public.address());
+        format!("ws://{address}/ws")
+    }
+
+    /// Its own address, whatever weather there is before it.
+    #[must_use]
+    pub fn direct_url(&self, name: &str) -> String {
+        format!("ws://{}/ws", self.server(name).listen)
+    }
+
     /// The number of a server's process; none while it is down.
     #[must_use]
     pub fn process_id(&self, name: &str) -> Option<u32> {
@@ -203,7 +222,7 @@ impl System {
 
     /// Asks a server to end; its exit status, or none when it took longer than `patience` and was killed.
     pub async fn terminate(&mut self, name: &str, patience: Duration) -> Option<ExitStatus> {
-        self.server(name).ask_to_end();
+        self.server_mut(name).ask_to_end();
         self.ended(name, patience).await
     }
 
@@ -234,11 +253,17 @@ impl System {
 
     /// The value of one of a server's metrics, summed over its labels; none while it does not answer.
     pub async fn metric(&self, name: &str, metric: &str) -> Option<f64> {
+        self.metric_where(name, metric, None).await
+    }
+
+    /// The same of those alone that have this label, as `name="value"`.
+    pub async fn metric_where(&self, name: &str, metric: &str, label: Option<&str>) -> Option<f64> {
         let url = format!("http://{}/metrics", self.server(name).internal);
         let text = self.http.get(url).send().await.ok()?.text().await.ok()?;
         let values = text.lines().filter_map(|line| {
             let (key, value) = line.split_once(' ')?;
-            (key.split('{').next() == Some(metric)).then(|| value.parse::<f64>().ok())?
+            let wanted = key.split('{').next() == Some(metric) && label.is_none_or(|label| key.contains(label));
+            wanted.then(|| value.parse::<f64>().ok())?
         });
         values.reduce(|sum, value| sum + value)
     }
