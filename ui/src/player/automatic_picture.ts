@@ -25,6 +25,7 @@ export class AutomaticPicture {
   #climbMs = CLIMB_MS_FIRST;
   #climbedAt: number | null = null;
   #lateSince: number | null = null;
+  #lateMs = 0;
   #best = Number.POSITIVE_INFINITY;
   #bestBefore = Number.POSITIVE_INFINITY;
   #bestSince: number;
@@ -55,7 +56,8 @@ export class AutomaticPicture {
       this.#bestSince = now;
     }
     this.#best = Math.min(this.#best, latenessMs);
-    if (latenessMs - Math.min(this.#best, this.#bestBefore) <= LATE_MS) {
+    this.#lateMs = latenessMs - Math.min(this.#best, this.#bestBefore);
+    if (this.#lateMs <= LATE_MS) {
       this.#lateSince = null;
       return;
     }
@@ -63,10 +65,16 @@ export class AutomaticPicture {
     if (now >= this.#settledAt) this.#lateSince ??= now;
   }
 
+  /** How much later the last picture came than it could. */
+  get lateMs(): number {
+    return this.#lateMs;
+  }
+
   /** The connection is a new one: nothing is known of it, but what was learnt of larger pictures stays. */
   begin(now: number): void {
     this.#troubles = [];
     this.#lateSince = null;
+    this.#lateMs = 0;
     this.#calmSince = now;
     this.#best = Number.POSITIVE_INFINITY;
     this.#bestBefore = Number.POSITIVE_INFINITY;

@@ -11,7 +11,7 @@ import { RelayRound } from "./relay_round";
 import type { FailureCode } from "./state";
 import { Stay } from "./stay";
 import type { OpenTransport } from "./transport/transport";
-import type { Watching } from "./wish";
+import { type Watching, Wish } from "./wish";
 
 /** A relay that served for this long was healthy: the next attempt comes at once. */
 export const HEALTHY_MS = 3000;
@@ -47,6 +47,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #random: () => number;
   readonly #admissions: Admissions;
+  readonly #wish: Wish;
   #failures = 0;
   /** The newest answer of the directory. */
   #answer: WatchAnswer | null = null;
@@ -59,7 +60,8 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
-    const { streamId, api, passwords, signal } = options;
+    const { streamId, api, passwords, signal, wanted = () => null } = options;
+    this.#wish = new Wish(wanted);
     this.#admissions = new Admissions(streamId, api, passwords, signal, this.#random);
   }
 
@@ -101,6 +103,11 @@ export class Connection {
     this.#present?.select();
   }
 
+  /** What is on its way is not worth waiting for. */
+  beginAnew(): void {
+    this.#present?.beginAnew();
+  }
+
   /** While the directory is away, or has forgotten the stream, the relays that it has named are still good, and so is the ticket. */
   async #tryAgain(waitMs: number, busy: boolean): Promise<boolean> {
     await this.#pause(waitMs, busy);
@@ -140,13 +147,22 @@ export class Connection {
   }
 
   #stay(relay: RelayAddress, round: RelayRound): Stay {
-    const { openTransport, events, signal, wanted = () => null } = this.#options;
+    const { openTransport, events, signal } = this.#options;
     const renewed = (answer: WatchAnswer) => {
       this.#answer = answer;
       round.renewed(answer.assignment.relays);
       events.answered(answer);
     };
-    return new Stay({ relay, round, admissions: this.#admissions, openTransport, events, signal, wanted, renewed });
+    return new Stay({
+      relay,
+      round,
+      admissions: this.#admissions,
+      openTransport,
+      events,
+      signal,
+      wish: this.#wish,
+      renewed,
+    });
   }
 
   async #pause(waitMs: number, busy: boolean): Promise<void> {

@@ -143,6 +143,14 @@ describe("an engine that can be steered by rate", () => {
     expect(control.margin(0)).toBeLessThan(0.6);
     expect(control.margin(1000)).toBe(sound);
   });
+  it("forgets the stalls of a picture that was too much when another one comes", () => {
+    const control = new LatencyControl("chromium");
+    const margin = control.margin(0);
+    for (let stall = 0; stall < 5; stall += 1) control.ranDry(stall);
+    expect(control.margin(5)).toBeGreaterThan(margin + 0.1);
+    control.switched();
+    expect(control.margin(5)).toBe(margin);
+  });
 });
 
 describe("WebKit", () => {

@@ -109,6 +109,12 @@ export class LatencyControl {
     this.#stallsAt = now;
   }
 
+  /** Another picture of the stream comes: stalls for want of room on the way say nothing of it. */
+  switched(): void {
+    this.reset();
+    this.#stalls = 0;
+  }
+
   /** The way that chunks take has changed; what was learnt about stalls stays. */
   reset(): void {
     this.#arrivals.clear();

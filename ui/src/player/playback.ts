@@ -120,8 +120,7 @@ export class Playback {
         this.#enterBacklog();
       },
       switched: (overlaid) => {
-        // What was learnt of the other picture's arrivals holds no longer.
-        this.#control.reset();
+        this.#control.switched();
         this.#overlaid ||= overlaid;
       },
       unplayable: (message) => this.events.unplayable(message),

@@ -68,6 +68,42 @@ describe("by itself", () => {
   });
 });
 
+describe("a smaller picture that does not come", () => {
+  const late = (renditions: Renditions, from: number, until: number) => {
+    const stuck: number[] = [];
+    for (let now = from; now <= until; now += 100) {
+      renditions.arrived(now, 1, now <= 1000 ? 50 : (now - 1000) * 0.8);
+      renditions.look(now);
+      if (renditions.isStuck(now)) stuck.push(now);
+    }
+    return stuck;
+  };
+
+  it("is worth a new connection when the line is full of the larger one, and one only", () => {
+    const renditions = automatic();
+    renditions.watching(tracks, [1, 2], true, 0);
+    expect(late(renditions, 0, 20_000)).toEqual([6500]);
+  });
+
+  it("is waited for where what comes is in time", () => {
+    const renditions = new Renditions({ height: 360 }, playable, 0);
+    renditions.watching(tracks, [1, 2], true, 0);
+    expect(late(renditions, 0, 1000)).toEqual([]);
+    for (let now = 1000; now < 20_000; now += 100) {
+      renditions.arrived(now, 1, 50);
+      expect(renditions.isStuck(now)).toBe(false);
+    }
+  });
+
+  it("is no reason for one any more once it has come", () => {
+    const renditions = automatic();
+    renditions.watching(tracks, [1, 2], true, 0);
+    late(renditions, 0, 5000);
+    renditions.watching(tracks, [3, 2], false, 5000);
+    expect(late(renditions, 5100, 20_000)).toEqual([]);
+  });
+});
+
 describe("by hand", () => {
   it("a choice holds, whatever the connection bears", () => {
     const renditions = automatic();

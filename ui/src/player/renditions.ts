@@ -5,6 +5,11 @@ import type { TrackInfo } from "../protocol/messages";
 import { AutomaticPicture } from "./automatic_picture";
 import { nearestTo, type PictureChoice, picturesOf } from "./picture";
 
+/** A smaller picture has not come this long after it was wanted, longer than any segment, and what comes is this late: the line is
+ * full of the larger one, and a new connection brings the smaller one sooner. */
+export const STUCK_MS = 2500;
+export const STUCK_LATE_MS = 1500;
+
 /** What there is to choose from, and what is chosen. */
 export interface RenditionFacts {
   /** Largest first. */
@@ -22,6 +27,8 @@ export class Renditions {
   #choice: PictureChoice;
   #pictures: TrackInfo[] = [];
   #selected: readonly number[] = [];
+  /** Since when a smaller picture is wanted than comes. */
+  #smallerSince: number | null = null;
 
   constructor(
     choice: PictureChoice,
@@ -55,6 +62,7 @@ export class Renditions {
   watching(tracks: readonly TrackInfo[], selected: readonly number[], fresh: boolean, now: number): void {
     this.#pictures = picturesOf(tracks, this.playable);
     this.#selected = selected;
+    this.#smallerSince = null;
     if (fresh) this.#automatic.begin(now);
   }
 
@@ -72,6 +80,20 @@ export class Renditions {
   look(now: number): boolean {
     // A choice by hand holds, whatever the connection bears.
     return this.#choice === "automatic" && this.#automatic.look(now, this.#pictures.length);
+  }
+
+  /** Whether only a new connection brings the picture that is wanted; says so once. */
+  isStuck(now: number): boolean {
+    const wanted = this.#wanted(this.#pictures);
+    const shown = this.#shown;
+    if (!wanted || !shown || this.#pictures.indexOf(wanted) <= this.#pictures.indexOf(shown)) {
+      this.#smallerSince = null;
+      return false;
+    }
+    this.#smallerSince ??= now;
+    if (now - this.#smallerSince < STUCK_MS || this.#automatic.lateMs < STUCK_LATE_MS) return false;
+    this.#smallerSince = Number.POSITIVE_INFINITY;
+    return true;
   }
 
   get #shown(): TrackInfo | undefined {

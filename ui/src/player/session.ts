@@ -209,6 +209,7 @@ export class Session {
       this.#renditions.arrived(now, header.track, this.options.clock.now() - header.capturedAtUs / 1000);
     }
     if (this.#renditions.look(now)) this.#connection.select();
+    if (this.#renditions.isStuck(now)) this.#connection.beginAnew();
     this.#unsealing.take(message);
   }
 

@@ -2,7 +2,7 @@
 // the two race, and whichever brings media first stays; when the stream moves they join, and nothing is shown twice or lost.
 
 import type { MediaMessage } from "../protocol/media_message";
-import type { RelayAddress, ToViewer, TrackInfo, WatchAnswer } from "../protocol/messages";
+import type { RelayAddress, ToViewer, WatchAnswer } from "../protocol/messages";
 import { LOOK_MS } from "../protocol/quiet";
 import type { Admissions } from "./admission";
 import type { ConnectionEvents } from "./connection";
@@ -12,7 +12,7 @@ import type { RelayRound } from "./relay_round";
 import { MediaSilence } from "./renewal";
 import type { OpenTransport } from "./transport/transport";
 import { Visit } from "./visit";
-import { isSwitch, sameTracks, type Watching, Wish } from "./wish";
+import { isSwitch, sameTracks, type Watching, type Wish } from "./wish";
 
 /** How long a move may take that the directory wants, not the relay. */
 const MOVE_MS_MAX = 5000;
@@ -29,8 +29,7 @@ export interface StayOptions {
   openTransport: OpenTransport;
   events: ConnectionEvents;
   signal: AbortSignal;
-  /** The number of the picture that is wanted of these tracks; null where there is none. */
-  wanted: (tracks: TrackInfo[]) => number | null;
+  wish: Wish;
   /** The directory has answered again. */
   renewed: (answer: WatchAnswer) => void;
 }
@@ -63,7 +62,7 @@ export class Stay {
 
   constructor(private readonly options: StayOptions) {
     options.round.tries(options.relay.name);
-    this.#wish = new Wish(options.wanted);
+    this.#wish = options.wish;
     this.#main = this.#visit(options.relay);
   }
 
@@ -97,6 +96,13 @@ export class Stay {
     if (this.#beside?.watching) this.#wish.ask(this.#beside.visit, this.#beside.watching);
   }
 
+  /** What is on its way is not worth waiting for: the same relay is asked over a connection of its own. */
+  beginAnew(): void {
+    if (this.#life.signal.aborted || this.#beside || this.#main.answeredAt === null) return;
+    this.#main.leave();
+    this.#main = this.#visit(this.#main.relay);
+  }
+
   /** The network is another one, or the machine slept: a connection that says nothing is not waited for. */
   networkChanged(): void {
     if (this.#life.signal.aborted || this.#main.silentMs(performance.now()) < CHANGED_SILENCE_MS) return;
@@ -114,6 +120,7 @@ export class Stay {
 
   #visit(relay: RelayAddress): Visit {
     return new Visit(relay, this.options.admissions.ticket, this.options.openTransport, {
+      opened: (visit) => this.#wish.foretell(visit),
       message: (visit, message) => this.#hear(visit, message),
       media: (visit, message) => this.#media(visit, message),
       closed: (visit) => this.#left(visit, NEXT),

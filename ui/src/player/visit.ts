@@ -20,6 +20,8 @@ export const OPEN_PATIENCE_MS = 1500;
 export const SILENCE_MS_MAX = 6000;
 
 export interface VisitEvents {
+  /** The relay can be spoken to; it has been said hello. */
+  opened(visit: Visit): void;
   message(visit: Visit, message: ToViewer): void;
   media(visit: Visit, message: MediaMessage): void;
   /** Comes once, never within the constructor; nothing comes after it, nor after `leave`. */
@@ -52,6 +54,7 @@ export class Visit {
     this.#transport.onopen = () => {
       const hello = { type: "watch_stream", protocol: PROTOCOL_VERSION, ticket };
       this.#transport?.send(JSON.stringify(hello));
+      this.events.opened(this);
     };
     this.#transport.onclose = () => this.#closed();
     this.#transport.onmessage = (data) => this.#take(data);

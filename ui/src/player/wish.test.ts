@@ -49,7 +49,8 @@ describe("a picture that is wanted", () => {
     await vi.advanceTimersByTimeAsync(10);
     viewer.last.onopen?.();
     viewer.last.say(both([1, 2]));
-    expect([viewer.last.url, asks(viewer.last)]).toEqual(["ws://b/ws", [3]]);
+    // With the hello, as it is known what there was, and again when the relay begins with another all the same.
+    expect([viewer.last.url, asks(viewer.last)]).toEqual(["ws://b/ws", [3, 3]]);
   });
 
   it("is asked for again when the broadcaster is back and the relay begins anew", async () => {
@@ -60,6 +61,22 @@ describe("a picture that is wanted", () => {
       [3, 3],
       ["watching", "switched", "watching"],
     ]);
+  });
+
+  it("is sent from the first frame on by a relay that is asked over a new connection", async () => {
+    const viewer = await arrived(3, "a");
+    viewer.connection.beginAnew();
+    expect(viewer.transports.map(({ url, closed }) => [url, closed])).toEqual([
+      ["ws://a/ws", true],
+      ["ws://a/ws", false],
+    ]);
+    viewer.last.onopen?.();
+    viewer.last.say(both([3, 2]));
+    viewer.last.media(5, 0, 3);
+    expect([asks(viewer.last), viewer.heard]).toEqual([[3], ["watching", "watching", "media 3/5/0 3"]]);
+    viewer.connection.beginAnew();
+    viewer.connection.beginAnew();
+    expect(viewer.transports.length).toBe(3);
   });
 
   it("of a broadcaster that is back without it is not asked for, and the relay is not to blame when it was", async () => {
@@ -90,7 +107,7 @@ describe("a small picture that moves", () => {
 
   it("stays small: the old relay shows it until the new one sends it", async () => {
     const { viewer, old, fresh } = await moving();
-    expect(asks(fresh)).toEqual([3]);
+    expect(asks(fresh)).toEqual([3, 3]);
     fresh.media(4, 0, 1);
     fresh.media(4, 1, 1);
     fresh.media(4, 0, 2);

@@ -13,14 +13,26 @@ export interface Asked {
 }
 
 export class Wish {
+  /** The stream's tracks as they were told last. */
+  #tracks: TrackInfo[] = [];
+
   constructor(
     /** The number of the picture that is wanted of these tracks; null where there is none. */
     private readonly wanted: (tracks: TrackInfo[]) => number | null,
   ) {}
 
+  /** Asks a relay that has not said yet what there is, so that a slow line is not sent the full picture first. */
+  foretell(relay: Asked): void {
+    const wanted = this.wanted(this.#tracks);
+    // Relays begin with the first one by themselves.
+    const first = this.#tracks.find(({ kind }) => kind === "video")?.track;
+    if (wanted !== null && wanted !== first) this.#send(relay, wanted);
+  }
+
   /** The relay says what it sends. */
   told(relay: Asked, watching: Watching): void {
     relay.asked = null;
+    this.#tracks = watching.tracks;
     this.ask(relay, watching);
   }
 
@@ -29,8 +41,7 @@ export class Wish {
     const wanted = this.wanted(tracks);
     const coming = relay.asked ?? selected.find((track) => track === wanted) ?? null;
     if (wanted === null || coming === wanted) return;
-    relay.asked = wanted;
-    relay.send({ type: "select_track", track: wanted });
+    this.#send(relay, wanted);
   }
 
   /** Whether the wanted picture comes. */
@@ -44,6 +55,11 @@ export class Wish {
     const wanted = this.wanted(tracks);
     if (wanted === null || track === wanted) return false;
     return tracks.some((info) => info.track === track && info.kind === "video");
+  }
+
+  #send(relay: Asked, track: number): void {
+    relay.asked = track;
+    relay.send({ type: "select_track", track });
   }
 }
 
