@@ -9,8 +9,7 @@ use url::Url;
 
 use crate::{
     Command, CommandConfig, Fleet, Join, Local, LocalConfig, Names, PortRange, PublicUrl, Spawner, TokenSource,
-    names::PREFIX_CHARS_MAX,
-    scale::{Bounds, Removal},
+    names::PREFIX_CHARS_MAX, scale::Bounds,
 };
 
 /// Most relays that may be allowed: as many names are at hand, and more than a directory looks after.
@@ -23,8 +22,8 @@ const HEAD_ROOM_GAP_MIN: f64 = 0.1;
 /// Longest of all times that can be set.
 const SECONDS_MAX: u64 = 3600;
 
-/// How long head-room has to be short: two reports of a relay.
-const SHORT_TIME: Duration = Duration::from_secs(2);
+/// Longest that relays go on without a directory: a day, after which no stream can be brought back to one.
+const ALONE_SECONDS_MAX: u64 = 24 * 3600;
 
 /// How much longer than its own time a stop may take before it is asked for once more.
 const LEAVE_TIME_MORE: Duration = Duration::from_secs(30);
@@ -43,6 +42,15 @@ pub enum Kind {
     Kubernetes,
     /// Whatever --spawn-command does
     Command,
+}
+
+/// What relays on the directory's own machine have in common with it.
+#[derive(Debug, Clone)]
+pub struct OwnMachine {
+    /// Where the directory is reached on this machine.
+    pub directory: Url,
+    /// Settings for relays that are started there, `NAME=VALUE`, such as the directory's certificate.
+    pub relays: Vec<String>,
 }
 
 /// How relays start and stop by themselves.
@@ -110,6 +118,11 @@ pub struct Flags {
     #[arg(long, env = "SPAWN_DATA_DIR", default_value = "spawned-relays", value_name = "FOLDER")]
     pub spawn_data_dir: PathBuf,
 
+    /// With --spawn local: seconds that started relays go on when the directory has ended; one that is started again in time, with the
+    /// same --spawn-data-dir, takes them over, and else they end. 0: they end with the directory
+    #[arg(long, env = "SPAWN_ALONE_SECONDS", default_value_t = 3600, value_name = "SECONDS")]
+    pub spawn_alone_seconds: u64,
+
     /// With --spawn local: the address that started relays listen at
     #[arg(long, env = "SPAWN_LISTEN", default_value = "0.0.0.0", value_name = "ADDRESS")]
     pub spawn_listen: IpAddr,
@@ -126,7 +139,7 @@ pub struct Flags {
     #[arg(long, env = "SPAWN_NETWORK", value_name = "NETWORK")]
     pub spawn_network: Option<String>,
 
-    /// With --spawn local or docker: a setting for every relay; may be given more than once
+    /// With --spawn local or docker: a setting for every relay, such as RELAY_VIEWERS_MAX=500; may be given more than once
     #[arg(long, env = "SPAWN_ENV", value_delimiter = ',', value_name = "NAME=VALUE")]
     pub spawn_env: Vec<String>,
 
@@ -221,14 +234,16 @@ impl Flags {
             "--spawn-head-room-kept is {kept}; give at least {HEAD_ROOM_GAP_MIN} more than --spawn-head-room-min ({min}), and \
              at most 1, or relays come and go without end"
         );
-        for (flag, seconds, least) in [
-            ("--spawn-cool-down-seconds", self.spawn_cool_down_seconds, 1),
-            ("--spawn-calm-seconds", self.spawn_calm_seconds, 1),
-            ("--spawn-start-seconds", self.spawn_start_seconds, 5),
-            ("--spawn-stop-seconds", self.spawn_stop_seconds, 1),
-            ("--spawn-command-seconds", self.spawn_command_seconds, 1),
+        for (flag, seconds, allowed) in [
+            ("--spawn-cool-down-seconds", self.spawn_cool_down_seconds, 1..=SECONDS_MAX),
+            ("--spawn-calm-seconds", self.spawn_calm_seconds, 1..=SECONDS_MAX),
+            ("--spawn-start-seconds", self.spawn_start_seconds, 5..=SECONDS_MAX),
+            ("--spawn-stop-seconds", self.spawn_stop_seconds, 1..=SECONDS_MAX),
+            ("--spawn-command-seconds", self.spawn_command_seconds, 1..=SECONDS_MAX),
+            ("--spawn-alone-seconds", self.spawn_alone_seconds, 0..=ALONE_SECONDS_MAX),
         ] {
-            ensure!((least..=SECONDS_MAX).contains(&seconds), "{flag} is {seconds}; give {least} to {SECONDS_MAX}");
+            let (least, most) = (allowed.start(), allowed.end());
+            ensure!(allowed.contains(&seconds), "{flag} is {seconds}; give {least} to {most}");
         }
         Ok(())
     }
@@ -272,28 +287,28 @@ impl Flags {
         Ok(())
     }
 
-    /// Makes the fleet, unless there is to be none. `own_url` is where the directory listens on this machine; `token` makes what a
-    /// relay joins with.
+    /// Makes the fleet, unless there is to be none. `token` makes what a relay joins with. To be called within a Tokio runtime.
     ///
     /// # Errors
     /// As [`Flags::check`], and when the machinery can't be found.
-    pub async fn fleet(&self, own_url: &Url, token: TokenSource) -> Result<Option<Fleet>> {
+    pub async fn fleet(&self, own: &OwnMachine, token: TokenSource) -> Result<Option<Fleet>> {
         self.check()?;
-        let directory = self.spawn_directory_url.clone().unwrap_or_else(|| own_url.clone());
+        let directory = self.spawn_directory_url.clone().unwrap_or_else(|| own.directory.clone());
         let join = Join { directory, token };
         let stop_time_max = Duration::from_secs(self.spawn_stop_seconds);
         let spawner: Arc<dyn Spawner> = match self.spawn {
             Kind::None => return Ok(None),
-            Kind::Local => Arc::new(Local::new(LocalConfig {
+            Kind::Local => Arc::new(Local::open(LocalConfig {
                 program: self.program()?,
                 folder: self.spawn_data_dir.clone(),
                 listen: self.spawn_listen,
                 ports: self.spawn_ports,
                 public_url: self.spawn_public_url.clone(),
-                environment: self.spawn_env.clone(),
+                environment: own.relays.iter().chain(&self.spawn_env).cloned().collect(),
                 stop_time_max,
+                alone_time_max: Duration::from_secs(self.spawn_alone_seconds),
                 join,
-            })),
+            })?),
             Kind::Docker => self.docker(join)?,
             Kind::Kubernetes => self.kubernetes(join).await?,
             Kind::Command => Arc::new(Command::new(CommandConfig {
@@ -366,16 +381,13 @@ impl Flags {
     fn bounds(&self) -> Bounds {
         let seconds = Duration::from_secs;
         Bounds {
-            relays_min: self.relays_min,
-            relays_max: self.relays_max(),
             head_room_min: self.spawn_head_room_min,
             head_room_kept: self.spawn_head_room_kept,
-            short_time: SHORT_TIME,
             calm_time: seconds(self.spawn_calm_seconds),
             cool_down: seconds(self.spawn_cool_down_seconds),
             start_time_max: seconds(self.spawn_start_seconds),
             leave_time_max: seconds(self.spawn_stop_seconds) + LEAVE_TIME_MORE,
-            removal: Removal::Emptiest,
+            ..Bounds::between(self.relays_min, self.relays_max())
         }
     }
 }
@@ -403,6 +415,7 @@ mod tests {
         flags("").check().unwrap();
         flags("--spawn local").check().unwrap();
         assert!(flags("--spawn local").bounds().relays_max >= 1);
+        assert_eq!(flags("--spawn local --relays-max 4").bounds(), Bounds::between(1, 4));
         flags("--spawn kubernetes --relays-max 3").check().unwrap();
         let docker = "--spawn docker --relays-max 3 --spawn-directory-url http://directory:5000 --spawn-ports 5100-5199 \
                       --spawn-public-url ws://localhost:{port}/ws";
@@ -417,7 +430,8 @@ mod tests {
             ("--spawn local --relays-max 2 --relays-min 3", "--relays-min is 3, above --relays-max"),
             ("--spawn local --spawn-head-room-min 1", "--spawn-head-room-min is 1"),
             ("--spawn local --spawn-head-room-kept 0.3", "--spawn-head-room-kept is 0.3; give at least 0.1 more"),
-            ("--spawn local --spawn-calm-seconds 0", "--spawn-calm-seconds is 0"),
+            ("--spawn local --spawn-calm-seconds 0", "--spawn-calm-seconds is 0; give 1 to 3600"),
+            ("--spawn local --spawn-alone-seconds 86401", "--spawn-alone-seconds is 86401; give 0 to 86400"),
             ("--spawn local --spawn-env A", "--spawn-env is \"A\"; give NAME=VALUE"),
             ("--spawn local --spawn-prefix No", "--spawn-prefix is \"No\""),
             ("--spawn local --spawn-public-url ws://a/ws", "the same for every relay"),

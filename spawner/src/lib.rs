@@ -20,7 +20,7 @@ mod spawner;
 pub use command::{Command, CommandConfig};
 #[cfg(feature = "docker")]
 pub use docker::{Docker, DockerConfig};
-pub use flags::{Flags, Kind};
+pub use flags::{Flags, Kind, OwnMachine};
 pub use fleet::{Fleet, Relays, Status};
 pub use join::{Join, TokenSource};
 #[cfg(feature = "kubernetes")]

@@ -1,12 +1,18 @@
-//! Relays as processes beside this one, on the same machine. They end when this process does, also when it is killed.
+//! Relays as processes beside this one, on the same machine. Streams must not end because a directory is restarted: relays outlive
+//! this process, also when it is killed, and the next one that is given the same folder takes them over. When none comes in time,
+//! they end.
 
 mod child;
+mod guard;
 mod log_file;
+mod pipe;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::{self, File, TryLockError},
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,8 +20,14 @@ use std::{
 use async_trait::async_trait;
 use protocol::RelayName;
 use tokio::task::JoinSet;
+use tracing::info;
 
-use self::child::{Child, Plan};
+use self::{
+    child::{Child, Process},
+    guard::Plan,
+    log_file::LogFile,
+    pipe::Pipe,
+};
 use crate::{Join, Phase, PortRange, PublicUrl, SpawnError, Spawned, Spawner};
 
 /// How local relays are run.
@@ -35,15 +47,23 @@ pub struct LocalConfig {
     pub environment: Vec<String>,
     /// How long a relay may take to end before it is killed.
     pub stop_time_max: Duration,
+    /// How long relays go on when this process has ended, unless another takes them over; zero: they end with it.
+    pub alone_time_max: Duration,
     /// What they join with.
     pub join: Join,
 }
 
-/// Runs relays as child processes.
+/// What relays that run get as settings for one core: as many as there are cores serve side by side, and each says how much of its
+/// own it uses.
+const ONE_CORE: (&str, &str) = ("TOKIO_WORKER_THREADS", "1");
+
+/// Runs relays as processes.
 #[derive(Debug)]
 pub struct Local {
     house: Arc<House>,
     keepers: Mutex<JoinSet<()>>,
+    /// Held as long as this lives: two processes that look after the same relays would start and stop them against each other.
+    _lock: File,
 }
 
 /// What the children share.
@@ -54,10 +74,65 @@ struct House {
 }
 
 impl Local {
-    /// A machine with no relays yet.
-    #[must_use]
-    pub fn new(config: LocalConfig) -> Self {
-        Self { house: Arc::new(House { config, children: Mutex::default() }), keepers: Mutex::default() }
+    /// Begins with the relays that an earlier process has started in the same folder and that still run. To be called within a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// When the folder can't be used, or another process uses it.
+    pub fn open(config: LocalConfig) -> Result<Self, SpawnError> {
+        let folder = &config.folder;
+        fs::create_dir_all(folder).map_err(SpawnError::io(format!("making the folder {}", folder.display())))?;
+        let lock = lock(folder)?;
+        let running = running(folder).map_err(SpawnError::io(format!("looking for relays in {}", folder.display())))?;
+        let names: Vec<_> = running.keys().cloned().collect();
+        let house = Arc::new(House { config, children: Mutex::new(running) });
+        let mut keepers = JoinSet::new();
+        for name in names {
+            info!(relay = %name, "a local relay has gone on, and is taken over");
+            keepers.spawn(child::keep(Arc::clone(&house), name, Process::Adopted));
+        }
+        Ok(Self { house, keepers: Mutex::new(keepers), _lock: lock })
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, SpawnError> {
+    let path = folder.join("lock");
+    let tried = || format!("locking {}", path.display());
+    let file = File::create(&path).map_err(SpawnError::io(tried()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(SpawnError::Refused {
+            what: format!("the folder {}", folder.display()),
+            said: "another process starts relays there: give this one another".to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(SpawnError::io(tried())(error)),
+    }
+}
+
+/// The relays in this folder that run.
+fn running(folder: &Path) -> io::Result<BTreeMap<RelayName, Child>> {
+    let mut running = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(name) = name.filter(|_| entry.path().is_dir()) else { continue };
+        let files = Files::of(&entry.path());
+        if let Some(log) = LogFile::of_running(&files.log)? {
+            running.insert(name, Child::adopt(log, Pipe::open(&files.pipe)?));
+        }
+    }
+    Ok(running)
+}
+
+/// What is in a relay's folder besides its own keys.
+struct Files {
+    log: PathBuf,
+    pipe: PathBuf,
+}
+
+impl Files {
+    fn of(folder: &Path) -> Self {
+        Self { log: folder.join("relay.log"), pipe: folder.join("guard") }
     }
 }
 
@@ -71,10 +146,11 @@ impl House {
     fn plan(&self, name: &RelayName) -> Result<Plan, SpawnError> {
         let config = &self.config;
         let folder = config.folder.join(name.as_str());
-        std::fs::create_dir_all(&folder).map_err(SpawnError::io(format!("making the folder {}", folder.display())))?;
+        fs::create_dir_all(&folder).map_err(SpawnError::io(format!("making the folder {}", folder.display())))?;
         let port = self.free_port(name)?;
         let pair = |setting: &String| setting.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let mut environment: Vec<(String, String)> = config.environment.iter().filter_map(pair).collect();
+        let mut environment = vec![(ONE_CORE.0.to_owned(), ONE_CORE.1.to_owned())];
+        environment.extend(config.environment.iter().filter_map(pair));
         environment.extend(config.join.environment(name).map(|(key, value)| (key.to_owned(), value)));
         let mut set = |key: &str, value: String| environment.push((key.to_owned(), value));
         set("RELAY_LISTEN", SocketAddr::new(config.listen, port).to_string());
@@ -85,12 +161,15 @@ impl House {
             let refused = |error| SpawnError::Refused { what: "the public address".into(), said: format!("{error}") };
             set("RELAY_PUBLIC_URL", public_url.of(name, port).map_err(refused)?.to_string());
         }
+        let Files { log, pipe } = Files::of(&folder);
         Ok(Plan {
             program: config.program.clone(),
             environment,
-            log: folder.join("relay.log"),
+            log,
+            pipe,
             port,
             grace: config.stop_time_max,
+            alone_time_max: config.alone_time_max,
         })
     }
 
@@ -127,7 +206,7 @@ impl Spawner for Local {
             Some(child) if child.phase() == Phase::Ended => {
                 children.remove(name);
             }
-            Some(child) => child.stop(),
+            Some(child) => child.stop().map_err(SpawnError::io(format!("telling {name} to stop")))?,
             None => {}
         }
         Ok(())
@@ -138,8 +217,20 @@ impl Spawner for Local {
     }
 
     async fn close(&self) {
-        self.house.children().values_mut().for_each(Child::stop);
         let mut keepers = std::mem::take(&mut *self.keepers.lock().unwrap_or_else(PoisonError::into_inner));
-        while keepers.join_next().await.is_some() {}
+        let alone = self.house.config.alone_time_max;
+        if alone.is_zero() {
+            // One that can't be told learns it by the end of its pipe.
+            self.house.children().values_mut().for_each(|child| drop(child.stop()));
+            while keepers.join_next().await.is_some() {}
+            return;
+        }
+        keepers.shutdown().await;
+        let left = std::mem::take(&mut *self.house.children());
+        let relays = left.values().filter(|child| child.phase() == Phase::Running).count();
+        if relays > 0 {
+            let (seconds, folder) = (alone.as_secs(), self.house.config.folder.display());
+            info!(relays, seconds, %folder, "local relays go on for a time, until they are taken over");
+        }
     }
 }

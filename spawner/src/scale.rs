@@ -33,7 +33,7 @@ pub enum Removal {
 }
 
 /// What an operator allows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Bounds {
     /// Fewest relays that serve.
     pub relays_min: u32,
@@ -55,6 +55,26 @@ pub struct Bounds {
     pub leave_time_max: Duration,
     /// Which relay can be taken away.
     pub removal: Removal,
+}
+
+impl Bounds {
+    /// With so many relays, and everything else as the flags have it by default.
+    #[must_use]
+    pub const fn between(relays_min: u32, relays_max: u32) -> Self {
+        Self {
+            relays_min,
+            relays_max,
+            head_room_min: 0.25,
+            head_room_kept: 0.5,
+            // Two reports of a relay.
+            short_time: Duration::from_secs(2),
+            calm_time: Duration::from_secs(60),
+            cool_down: Duration::from_secs(10),
+            start_time_max: Duration::from_secs(60),
+            leave_time_max: Duration::from_secs(60),
+            removal: Removal::Emptiest,
+        }
+    }
 }
 
 /// A relay as it is seen.

@@ -1,23 +1,20 @@
-//! One relay's process: started under a guard that ends it with us, started again when it ends by itself, counted.
+//! One relay's process: started under a guard, or found running; started again when it fails by itself; counted.
 
-use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{process::ExitStatus, sync::Arc, time::Duration};
 
 use protocol::RelayName;
-use tokio::{
-    process::{ChildStdin, Command},
-    sync::Notify,
-    time::Instant,
-};
+use tokio::{process, sync::Notify, time::Instant};
 use tracing::{info, warn};
 
-use super::{House, log_file::LogFile};
+use super::{
+    House,
+    guard::{self, Plan},
+    log_file::LogFile,
+    pipe::Pipe,
+};
 use crate::{Phase, SpawnError, Spawned};
 
-/// The guard's program. It is a shell because setting a death signal between fork and exec is unsafe code, and because the
-/// kernel sends one when the *thread* ends that has started the process.
-const GUARD: &str = include_str!("guard.sh");
-
-/// Pause before a relay that has ended by itself is started again; doubles with each time in a row.
+/// Pause before a relay that has failed by itself is started again; doubles with each time in a row.
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(250);
 
 /// The longest of these pauses: head-room is missing meanwhile.
@@ -29,41 +26,13 @@ const RESTARTS_IN_A_ROW_MAX: u32 = 5;
 /// A process that has lived so long ended for a new reason.
 const WELL_TIME: Duration = Duration::from_secs(60);
 
-/// Variables of our environment that a relay may have. All others stay here: the secrets of this process are not a relay's.
-const INHERITED: [&str; 14] = [
-    "PATH",
-    "HOME",
-    "LANG",
-    "TZ",
-    "TMPDIR",
-    "RUST_LOG",
-    "RUST_BACKTRACE",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CA_FILE",
-    "TLS_CERT",
-    "TLS_KEY",
-    "GRACE_SECONDS",
-    "DRAIN_SECONDS",
-];
-
-/// Those that begin like this are settings of relays, for all that are started here.
-const INHERITED_PREFIX: &str = "RELAY_";
-
-/// What a process is started with.
-pub(super) struct Plan {
-    pub(super) program: PathBuf,
-    pub(super) environment: Vec<(String, String)>,
-    pub(super) log: PathBuf,
-    pub(super) port: u16,
-    pub(super) grace: Duration,
-}
+/// How often is looked whether a relay that another process has started still runs: only its parent is told when it ends.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A relay's process as others see it.
 #[derive(Debug)]
 pub(super) struct Child {
-    /// Closing it asks the process to end.
-    pipe: Option<ChildStdin>,
+    pipe: Option<Pipe>,
     stopped: Arc<Notify>,
     phase: Phase,
     restarts: u32,
@@ -71,27 +40,43 @@ pub(super) struct Child {
     log: LogFile,
 }
 
+/// What is waited for.
+#[derive(Debug)]
+pub(super) enum Process {
+    /// Started here.
+    Own(process::Child),
+    /// Started by a process before this one, which has ended.
+    Adopted,
+}
+
 impl Child {
-    pub(super) fn start(plan: &Plan) -> Result<(Self, tokio::process::Child), SpawnError> {
+    pub(super) fn start(plan: &Plan) -> Result<(Self, Process), SpawnError> {
         let (process, pipe, log) = spawn(plan)?;
-        let child = Self { pipe, stopped: Arc::default(), phase: Phase::Running, restarts: 0, port: plan.port, log };
-        Ok((child, process))
+        let stopped = Arc::default();
+        let child = Self { pipe: Some(pipe), stopped, phase: Phase::Running, restarts: 0, port: plan.port, log };
+        Ok((child, Process::Own(process)))
+    }
+
+    /// A relay that runs already.
+    pub(super) fn adopt(log: LogFile, pipe: Pipe) -> Self {
+        Self { pipe: Some(pipe), stopped: Arc::default(), phase: Phase::Running, restarts: 0, port: 0, log }
     }
 
     pub(super) const fn phase(&self) -> Phase {
         self.phase
     }
 
+    /// The port it was given; 0 when it has taken one by itself, or when that is not known.
     pub(super) const fn port(&self) -> u16 {
         self.port
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self) -> std::io::Result<()> {
         if self.phase == Phase::Running {
             self.phase = Phase::Stopping;
         }
-        self.pipe = None;
         self.stopped.notify_one();
+        self.pipe.as_mut().map_or(Ok(()), Pipe::stop)
     }
 
     pub(super) fn describe(&mut self, name: &RelayName) -> Spawned {
@@ -99,52 +84,69 @@ impl Child {
         Spawned { name: name.clone(), phase: self.phase, restarts: self.restarts, address: self.log.address() }
     }
 
-    fn replace(&mut self, pipe: Option<ChildStdin>, port: u16, log: LogFile) {
-        (self.pipe, self.port, self.log) = (pipe, port, log);
+    fn replace(&mut self, pipe: Pipe, port: u16, log: LogFile) {
+        (self.pipe, self.port, self.log) = (Some(pipe), port, log);
     }
 }
 
-fn spawn(plan: &Plan) -> Result<(tokio::process::Child, Option<ChildStdin>, LogFile), SpawnError> {
-    let opening = format!("opening the log {}", plan.log.display());
-    let (log, out) = LogFile::open(&plan.log).map_err(SpawnError::io(opening.clone()))?;
-    let errors = out.try_clone().map_err(SpawnError::io(opening))?;
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(GUARD).arg("guard").arg(plan.grace.as_secs().to_string()).arg(&plan.program);
-    command.env_clear().envs(std::env::vars_os().filter(|(key, _)| {
-        let key = key.to_string_lossy();
-        INHERITED.contains(&key.as_ref()) || (key.starts_with(INHERITED_PREFIX) && key != "RELAY_PUBLIC_URL")
-    }));
-    command.envs(plan.environment.iter().map(|(key, value)| (key, value)));
-    command.stdin(Stdio::piped()).stdout(out).stderr(errors);
-    // Ctrl-C in a terminal is for this process alone, which then lets its relays send their people away.
-    #[cfg(unix)]
-    command.process_group(0);
-    let mut process = command.spawn().map_err(SpawnError::io(format!("starting {}", plan.program.display())))?;
-    let pipe = process.stdin.take();
+fn spawn(plan: &Plan) -> Result<(process::Child, Pipe, LogFile), SpawnError> {
+    let (log, file) =
+        LogFile::open(&plan.log).map_err(SpawnError::io(format!("opening the log {}", plan.log.display())))?;
+    let pipe = Pipe::open(&plan.pipe).map_err(SpawnError::io(format!("opening the pipe {}", plan.pipe.display())))?;
+    let process = guard::run(plan, file).map_err(SpawnError::io(format!("starting {}", plan.program.display())))?;
     Ok((process, pipe, log))
 }
 
-/// Waits for the process, and starts the relay again as long as it was not asked to end.
-pub(super) async fn keep(house: Arc<House>, name: RelayName, mut process: tokio::process::Child) {
+/// Waits for the process, and starts the relay again as long as it was not to end.
+pub(super) async fn keep(house: Arc<House>, name: RelayName, mut process: Process) {
     let mut in_a_row = 0;
     loop {
         let begun = Instant::now();
-        let status = process.wait().await;
-        let said = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let ended = match process {
+            Process::Own(mut own) => own.wait().await.into(),
+            Process::Adopted => {
+                while house.children().get(&name).is_some_and(|child| child.log.is_written().unwrap_or(true)) {
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                }
+                End::UNKNOWN
+            }
+        };
         in_a_row = if begun.elapsed() >= WELL_TIME { 1 } else { in_a_row + 1 };
-        let Some(next) = restarted(&house, &name, in_a_row, &said).await else {
+        let Some(next) = restarted(&house, &name, in_a_row, &ended).await else {
             return;
         };
-        process = next;
+        process = Process::Own(next);
     }
 }
 
-async fn restarted(house: &House, name: &RelayName, in_a_row: u32, said: &str) -> Option<tokio::process::Child> {
+/// How a process has ended.
+struct End {
+    said: String,
+    /// Whether it was to end: what fails by itself is started again, what an operator has drained is not.
+    wanted: bool,
+}
+
+impl End {
+    /// What becomes of a relay whose end nobody saw is decided anew.
+    const UNKNOWN: Self = Self { said: String::new(), wanted: true };
+}
+
+impl From<std::io::Result<ExitStatus>> for End {
+    fn from(status: std::io::Result<ExitStatus>) -> Self {
+        match status {
+            Ok(status) => Self { said: status.to_string(), wanted: status.success() },
+            Err(error) => Self { said: error.to_string(), wanted: false },
+        }
+    }
+}
+
+async fn restarted(house: &House, name: &RelayName, in_a_row: u32, end: &End) -> Option<process::Child> {
+    let said = &end.said;
     let stopped = {
         let mut children = house.children();
         let child = children.get_mut(name)?;
         child.pipe = None;
-        if child.phase == Phase::Stopping {
+        if child.phase == Phase::Stopping || end.wanted {
             children.remove(name);
             info!(relay = %name, said, "a local relay has ended");
             return None;
@@ -173,9 +175,13 @@ async fn restarted(house: &House, name: &RelayName, in_a_row: u32, said: &str) -
     let child = children.get_mut(name)?;
     match started {
         Ok(((process, pipe, log), port)) => {
-            // A stop that came meanwhile finds the pipe closed.
-            let pipe = pipe.filter(|_| child.phase == Phase::Running);
             child.replace(pipe, port, log);
+            // A stop that came meanwhile had nobody to tell.
+            if child.phase == Phase::Stopping
+                && let Err(error) = child.stop()
+            {
+                warn!(relay = %name, %error, "a local relay could not be stopped");
+            }
             Some(process)
         }
         Err(error) => {

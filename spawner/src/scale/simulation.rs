@@ -8,21 +8,10 @@ use std::{
 
 use protocol::RelayName;
 
-use super::{Bounds, Decision, RelaySeen, Removal, Scale, Starting};
+use super::{Bounds, Decision, RelaySeen, Scale, Starting};
 
 pub(super) fn bounds(relays_min: u32, relays_max: u32) -> Bounds {
-    Bounds {
-        relays_min,
-        relays_max,
-        head_room_min: 0.25,
-        head_room_kept: 0.5,
-        short_time: Duration::from_secs(2),
-        calm_time: Duration::from_secs(60),
-        cool_down: Duration::from_secs(10),
-        start_time_max: Duration::from_secs(30),
-        leave_time_max: Duration::from_secs(60),
-        removal: Removal::Emptiest,
-    }
+    Bounds { start_time_max: Duration::from_secs(30), ..Bounds::between(relays_min, relays_max) }
 }
 
 /// How a start goes.

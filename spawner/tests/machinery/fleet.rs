@@ -9,7 +9,7 @@ use std::{
 use protocol::RelayName;
 use spawner::{
     Fleet, Local, Names, Phase, Relays, Spawner,
-    scale::{Bounds, Decision, RelaySeen, Removal},
+    scale::{Bounds, Decision, RelaySeen},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,21 +18,6 @@ use crate::{
     local::{STAND_IN, config},
     until,
 };
-
-fn bounds(relays_min: u32, relays_max: u32) -> Bounds {
-    Bounds {
-        relays_min,
-        relays_max,
-        head_room_min: 0.25,
-        head_room_kept: 0.5,
-        short_time: Duration::from_secs(2),
-        calm_time: Duration::from_secs(60),
-        cool_down: Duration::from_secs(10),
-        start_time_max: Duration::from_secs(30),
-        leave_time_max: Duration::from_secs(60),
-        removal: Removal::Emptiest,
-    }
-}
 
 /// A directory that sees a relay as soon as its process has said that it serves.
 struct Directory {
@@ -75,8 +60,8 @@ impl Relays for Directory {
 #[tokio::test]
 async fn processes_come_with_the_load_and_go_with_it() {
     let folder = tempfile::tempdir().unwrap();
-    let local = Arc::new(Local::new(config(folder.path(), STAND_IN)));
-    let mut fleet = Fleet::new(Arc::clone(&local) as Arc<dyn Spawner>, bounds(1, 3), Names::new("spawned"));
+    let local = Arc::new(Local::open(config(folder.path(), STAND_IN)).unwrap());
+    let mut fleet = Fleet::new(Arc::clone(&local) as Arc<dyn Spawner>, Bounds::between(1, 3), Names::new("spawned"));
     let directory = Directory::new(folder.path());
     let mut now = Instant::now();
     let mut most = 0;
@@ -115,8 +100,8 @@ async fn processes_come_with_the_load_and_go_with_it() {
 #[tokio::test(start_paused = true)]
 async fn relay_that_ends_before_it_serves_is_told_and_another_name_is_tried_later() {
     let folder = tempfile::tempdir().unwrap();
-    let local = Arc::new(Local::new(config(folder.path(), "exit 1")));
-    let mut fleet = Fleet::new(Arc::clone(&local) as Arc<dyn Spawner>, bounds(1, 3), Names::new("spawned"));
+    let local = Arc::new(Local::open(config(folder.path(), "exit 1")).unwrap());
+    let mut fleet = Fleet::new(Arc::clone(&local) as Arc<dyn Spawner>, Bounds::between(1, 3), Names::new("spawned"));
     let directory = Directory::new(folder.path());
     let now = Instant::now();
     assert_eq!(fleet.step(now, &directory).await, Decision::Start);
@@ -138,8 +123,8 @@ async fn relay_that_ends_before_it_serves_is_told_and_another_name_is_tried_late
 #[tokio::test]
 async fn end_of_the_fleet_is_the_end_of_its_processes() {
     let folder = tempfile::tempdir().unwrap();
-    let local = Arc::new(Local::new(config(folder.path(), STAND_IN)));
-    let fleet = Fleet::new(Arc::clone(&local) as Arc<dyn Spawner>, bounds(2, 2), Names::new("spawned"));
+    let local = Arc::new(Local::open(config(folder.path(), STAND_IN)).unwrap());
+    let fleet = Fleet::new(Arc::clone(&local) as Arc<dyn Spawner>, Bounds::between(2, 2), Names::new("spawned"));
     let mut status = fleet.status();
     let stopping = CancellationToken::new();
     let directory = Arc::new(Directory::new(folder.path()));

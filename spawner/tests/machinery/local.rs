@@ -1,6 +1,6 @@
 //! Processes on this machine, for real.
 
-use std::{collections::BTreeSet, net::TcpListener, path::Path, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, net::TcpListener, path::Path, time::Duration};
 
 use spawner::{Local, LocalConfig, Phase, Spawner};
 
@@ -24,11 +24,12 @@ pub(crate) fn config(folder: &Path, program: &str) -> LocalConfig {
         public_url: None,
         environment: vec!["RELAY_STREAMS_MAX=7".into()],
         stop_time_max: PATIENCE,
+        alone_time_max: Duration::ZERO,
         join: join(),
     }
 }
 
-fn lives(pid: &str) -> bool {
+pub(crate) fn lives(pid: &str) -> bool {
     // What has ended and was not waited for is no process any more.
     std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|stat| !stat.contains(") Z "))
 }
@@ -36,7 +37,7 @@ fn lives(pid: &str) -> bool {
 #[tokio::test]
 async fn relay_gets_what_it_needs_and_no_more_and_drains_when_stopped() {
     let folder = tempfile::tempdir().unwrap();
-    let local = Local::new(config(folder.path(), STAND_IN));
+    let local = Local::open(config(folder.path(), STAND_IN)).unwrap();
     local.start(&name("spawned-0")).await.unwrap();
     local.start(&name("spawned-0")).await.unwrap();
     let home = folder.path().join("spawned-0");
@@ -76,7 +77,7 @@ async fn each_relay_has_a_port_that_was_free_and_an_address_of_its_own() {
     let range = format!("{first}-{}", first + 40);
     config.ports = Some(range.parse().unwrap());
     config.public_url = Some("ws://relays.test:{port}/ws".parse().unwrap());
-    let local = Local::new(config);
+    let local = Local::open(config).unwrap();
     let mut ports = BTreeSet::from([first]);
     for relay in ["spawned-0", "spawned-1", "spawned-2"] {
         local.start(&name(relay)).await.unwrap();
@@ -98,7 +99,7 @@ async fn range_without_a_free_port_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path(), STAND_IN);
     config.ports = Some(format!("{port}-{port}").parse().unwrap());
-    let error = Local::new(config).start(&name("spawned-0")).await.unwrap_err();
+    let error = Local::open(config).unwrap().start(&name("spawned-0")).await.unwrap_err();
     assert_eq!(error.to_string(), format!("no port of {port}-{port} is free"));
 }
 
@@ -106,7 +107,7 @@ async fn range_without_a_free_port_is_told() {
 async fn relay_that_ends_by_itself_is_started_again_with_a_new_token_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let program = format!("[ -e \"$RELAY_DATA_DIR/once\" ] || {{ : > \"$RELAY_DATA_DIR/once\"; exit 3; }}\n{STAND_IN}");
-    let local = Local::new(config(folder.path(), &program));
+    let local = Local::open(config(folder.path(), &program)).unwrap();
     local.start(&name("spawned-0")).await.unwrap();
     file_holds(&folder.path().join("spawned-0/pid")).await;
     let spawned = listed(&local, "spawned-0").await.unwrap();
@@ -119,7 +120,7 @@ async fn relay_that_ends_by_itself_is_started_again_with_a_new_token_and_counted
 #[tokio::test(start_paused = true)]
 async fn relay_that_ends_again_and_again_is_given_up_and_can_be_cleared_away() {
     let folder = tempfile::tempdir().unwrap();
-    let local = Local::new(config(folder.path(), "echo no >&2; exit 1"));
+    let local = Local::open(config(folder.path(), "echo no >&2; exit 1")).unwrap();
     local.start(&name("spawned-0")).await.unwrap();
     let spawned = loop {
         // Paused time runs on as soon as nothing else does; a process that ends wakes this by itself.
@@ -142,7 +143,7 @@ async fn relay_that_does_not_end_in_its_time_is_killed() {
     let program = "trap '' TERM\necho $$ > \"$RELAY_DATA_DIR/pid\"\nwhile :; do sleep 0.05; done";
     let mut config = config(folder.path(), program);
     config.stop_time_max = Duration::from_secs(1);
-    let local = Local::new(config);
+    let local = Local::open(config).unwrap();
     local.start(&name("spawned-0")).await.unwrap();
     let pid = file_holds(&folder.path().join("spawned-0/pid")).await;
     local.stop(&name("spawned-0")).await.unwrap();
@@ -152,30 +153,12 @@ async fn relay_that_does_not_end_in_its_time_is_killed() {
     assert!(!lives(&pid));
 }
 
-/// The process that is killed by the test below: it holds a relay and does nothing else.
 #[tokio::test]
-#[ignore = "is run by the test of a killed parent"]
-async fn parent_that_is_killed() {
-    let folder = std::env::var_os("PARENT_FOLDER").expect("the folder is given by the test that runs this one");
-    let local = Local::new(config(Path::new(&folder), STAND_IN));
-    local.start(&name("spawned-0")).await.unwrap();
-    std::future::pending::<()>().await;
-}
-
-#[tokio::test]
-async fn relay_drains_and_ends_when_its_parent_is_killed() {
+async fn relay_that_ends_well_was_to_end_and_is_not_started_again() {
     let folder = tempfile::tempdir().unwrap();
-    let mut parent = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "local::parent_that_is_killed"])
-        .env("PARENT_FOLDER", folder.path())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let home = folder.path().join("spawned-0");
-    let pid = file_holds(&home.join("pid")).await;
-    assert!(lives(&pid));
-    parent.kill().await.unwrap();
-    assert_eq!(file_holds(&home.join("drained")).await, "drained\n");
-    until("it ends", async || (!lives(&pid)).then_some(())).await;
+    let program = ": > \"$RELAY_DATA_DIR/drained\"; exit 0";
+    let local = Local::open(config(folder.path(), program)).unwrap();
+    local.start(&name("spawned-0")).await.unwrap();
+    until("it is gone", async || listed(&local, "spawned-0").await.is_none().then_some(())).await;
+    assert!(folder.path().join("spawned-0/drained").exists());
 }

@@ -8,6 +8,7 @@ mod fleet;
 mod kubernetes;
 mod local;
 mod manifests;
+mod outliving;
 
 use std::{
     os::unix::fs::PermissionsExt as _,
