@@ -49,6 +49,7 @@ export class UplinkRate {
   #connectedAtMs: number;
   #wayMs: number | undefined;
   #late = 0;
+  #restless = 0;
   #calmSinceMs: number | undefined;
   #silentUntilMs = Number.NEGATIVE_INFINITY;
   #steppedUpAtMs = Number.NEGATIVE_INFINITY;
@@ -102,6 +103,7 @@ export class UplinkRate {
     this.#looks = [];
     this.#wayMs = undefined;
     this.#late = 0;
+    this.#restless = 0;
     this.#calmSinceMs = undefined;
   }
 
@@ -117,8 +119,10 @@ export class UplinkRate {
     const queueMs = ageMs === null ? 0 : this.#queue(ageMs);
     if (nowMs < this.#silentUntilMs) return;
     this.#late = queueMs > LATE_MS ? this.#late + 1 : 0;
-    if (queueMs >= CALM_MS) this.#calmSinceMs = undefined;
-    else this.#calmSinceMs ??= nowMs;
+    this.#restless = queueMs >= CALM_MS ? this.#restless + 1 : 0;
+    // A single one is a key frame, or a machine that was busy.
+    if (this.#restless >= 2) this.#calmSinceMs = undefined;
+    else if (this.#restless === 0) this.#calmSinceMs ??= nowMs;
     if (this.#late >= 2) this.#stepDown(nowMs);
     else if (this.#mayStepUp(nowMs)) this.#stepUp(nowMs);
   }
@@ -134,7 +138,7 @@ export class UplinkRate {
   }
 
   #mayStepUp(nowMs: number): boolean {
-    if (this.#calmSinceMs === undefined || !this.isSlow) return false;
+    if (this.#calmSinceMs === undefined || this.#restless > 0 || !this.isSlow) return false;
     return nowMs - this.#calmSinceMs >= this.#waitMs && nowMs - this.#steppedUpAtMs >= STEP_MS;
   }
 
