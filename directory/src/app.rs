@@ -8,7 +8,7 @@ use protocol::{
     BroadcastKey, RelayName, Secret, StreamId, ViewerId,
     http::{Assignment, BroadcastPolicy, ListEvent, StreamState},
     limits::TICKET_RELAYS_MAX,
-    relay_proof::Membership,
+    relay_proof::{JoinToken, Membership},
     signing::{Claims, PublicKey, SigningKey},
     ticket::Grant,
 };
@@ -245,6 +245,12 @@ impl App {
     /// What the broadcaster that owns a stream is to do.
     pub(crate) fn orders(&self, stream: StreamId, key: &BroadcastKey) -> Result<Orders, PlaceError> {
         self.registry(|registry, _| registry.orders(stream, key))
+    }
+
+    /// What up to `uses_max` relays may join with.
+    pub(crate) fn join_token(&self, uses_max: u32, expires_at_s: u64) -> Result<Secret, Failure> {
+        let id = u128::from_le_bytes(random()?);
+        self.sign(&JoinToken { id: format!("{id:032x}"), uses_max, expires_at_s })
     }
 
     /// What a relay joins with from now on.

@@ -82,6 +82,10 @@ pub struct Config {
     /// How the public reaches it.
     #[command(flatten)]
     pub door: DoorFlags,
+
+    /// Relays that start and stop by themselves.
+    #[command(flatten)]
+    pub spawn: spawner::Flags,
 }
 
 impl Config {
@@ -112,7 +116,7 @@ impl Config {
             self.grace_seconds
         );
         self.door.check()?;
-        Ok(())
+        self.spawn.check()
     }
 
     /// Who may go live.

@@ -22,6 +22,7 @@ mod rates;
 pub mod registry;
 pub mod relay_check;
 mod routes;
+mod spawning;
 mod state_file;
 mod ticket_key;
 
@@ -165,6 +166,7 @@ impl Directory {
         let operators = routes::operator::router(app.clone());
         internal_listener::serve_with(internal, exposed, Arc::new(move || ready.ready()), operators, &life);
 
+        spawning::start(&config, &app, public.local_addr()?).await?;
         let grace = config.grace();
         life.spawn(keep_time(app.clone()));
         life.spawn(app.clone().dial_those_who_join());

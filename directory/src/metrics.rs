@@ -1,5 +1,7 @@
 //! What operators see of the directory at `/metrics`.
 
+mod spawned;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
@@ -8,6 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub use self::spawned::{Phase, Spawned};
 use crate::registry::Counts;
 
 /// The state of some streams.
@@ -75,6 +78,8 @@ pub struct Metrics {
     pub refused: Family<Reason, Counter>,
     /// Viewers removed by broadcasters since the start.
     pub viewers_removed: Counter,
+    /// Relays that start and stop by themselves.
+    pub spawned: Spawned,
 }
 
 impl Metrics {
@@ -97,6 +102,7 @@ impl Metrics {
         directory.register("relay_checks", "Relays dialled, by what came of it", self.relay_checks.clone());
         directory.register("refused", "Calls refused, by reason", self.refused.clone());
         directory.register("viewers_removed", "Viewers removed by broadcasters", self.viewers_removed.clone());
+        self.spawned.register(directory);
     }
 
     /// Takes over how much there is of everything.

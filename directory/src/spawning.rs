@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use protocol::{RelayName, Secret};
 use service::tls::{TLS_FOLDER, TlsMode};
-use spawner::{Fleet, Kind, OwnMachine, Relays, scale::RelaySeen};
+use spawner::{Kind, OwnMachine, Relays, scale::RelaySeen};
 use tracing::warn;
 use url::Url;
 
@@ -33,7 +33,9 @@ pub(crate) async fn start(config: &Config, app: &App, public: SocketAddr) -> Res
     let Some(fleet) = config.spawn.fleet(&own, token).await? else { return Ok(()) };
     let is_alone = config.spawn.spawn == Kind::Local && config.spawn.spawn_public_url.is_none();
     if is_alone && !public.ip().to_canonical().is_loopback() {
-        warn!("people elsewhere don't reach the relays that are started here: give --spawn-public-url and --spawn-ports");
+        warn!(
+            "people elsewhere don't reach the relays that are started here: give --spawn-public-url and --spawn-ports"
+        );
     }
     let life = app.life();
     life.spawn(count(app.clone(), fleet.status()));

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{delete, get, post},
 };
-use protocol::{ErrorCode, RelayName, relay_proof::JoinToken};
+use protocol::{ErrorCode, RelayName};
 use tracing::{info, warn};
 
 use crate::{
@@ -87,8 +87,7 @@ async fn make_relay_token(
         return Err(invalid(format!("a token is good for 1 to {HOURS_MAX} hours, not {}", body.hours)));
     }
     let expires_at_s = app.clock().now_s() + u64::from(body.hours) * 3600;
-    let id = u128::from_le_bytes(app::random()?);
-    let token = app.sign(&JoinToken { id: format!("{id:032x}"), uses_max: body.uses, expires_at_s })?;
+    let token = app.join_token(body.uses, expires_at_s)?;
     info!(uses = body.uses, hours = body.hours, "an operator made a join token");
     Ok(Json(MadeRelayToken { token, expires_at_s }))
 }
