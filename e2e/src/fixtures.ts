@@ -24,6 +24,8 @@ interface GoLive {
   encrypted?: boolean;
   /** What lets the broadcaster go live. */
   pass?: string;
+  /** A second, smaller picture is sent too. */
+  smallPicture?: boolean;
 }
 
 export const test = base.extend<Fixtures>({
@@ -58,7 +60,7 @@ export const test = base.extend<Fixtures>({
     clock.close();
   },
   goLive: async ({ livePage, system }, use) => {
-    await use(async (title, { password, encrypted, pass } = {}) => {
+    await use(async (title, { password, encrypted, pass, smallPicture } = {}) => {
       const page = await livePage(system);
       await page.getByTestId("title").fill(title);
       if (password !== undefined) {
@@ -66,6 +68,7 @@ export const test = base.extend<Fixtures>({
         await page.getByTestId("new-password").fill(password);
       }
       if (encrypted) await page.getByTestId("sealed").check();
+      if (smallPicture) await page.getByTestId("small-picture").check();
       if (pass !== undefined) await page.getByTestId("pass").fill(pass);
       await page.getByTestId("go-live").click();
       await page.locator('[data-testid="state"][data-state="live"]').waitFor({ timeout: 30_000 });

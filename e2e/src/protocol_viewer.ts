@@ -110,6 +110,11 @@ export class ProtocolViewer {
     return this.media.filter((message) => message.track === track && message.kind === "chunk");
   }
 
+  /** Says something to the relay. */
+  say(message: { type: string; [field: string]: unknown }): void {
+    this.#socket.send(JSON.stringify(message));
+  }
+
   close(): void {
     this.#socket.terminate();
   }
