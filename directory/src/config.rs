@@ -5,10 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use protocol::{Secret, http::BroadcastPolicy};
-use service::{DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
+use service::{ConnectTo, DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
 
 pub use self::allowance_flags::AllowanceFlags;
-use crate::relay_check::ConnectTo;
 
 mod allowance_flags;
 

@@ -1,6 +1,5 @@
 //! Dials a relay's public address, as viewers will, and asks who answers there. What follows from it is the registry's to say.
 
-mod connect_to;
 mod reach;
 
 use std::{sync::Arc, time::Duration};
@@ -15,6 +14,7 @@ use protocol::{
     relay_proof::Identity,
 };
 use rustls::ClientConfig;
+use service::ConnectTo;
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
@@ -22,7 +22,6 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, protocol::WebSocketConfig},
 };
 
-pub use self::connect_to::{ConnectTo, InvalidConnectTo};
 use self::reach::Reach;
 pub(crate) use self::reach::is_private;
 use crate::registry::DueCheck;

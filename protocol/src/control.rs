@@ -2,7 +2,7 @@
 //!
 //! The first message of a connection is a [`ClientHello`] and says who speaks. After it a broadcaster sends [`FromBroadcaster`]
 //! and binary media messages and reads [`ToBroadcaster`]; a viewer sends [`FromViewer`] and reads [`ToViewer`] and binary media
-//! messages.
+//! messages; so does a relay that pulls the stream, but that it sends [`FromRelay`] and gets every track.
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -38,7 +38,7 @@ pub enum ClientHello {
         ticket: Secret,
         /// The sender's [`crate::relay_proof::Membership`].
         membership: Secret,
-        /// The sender's [`crate::relay_proof::Assertion`] about `PULL <stream>`, with an empty body.
+        /// The sender's [`crate::relay_proof::Assertion`] about [`crate::relay_proof::pull_request`], with an empty body.
         assertion: Secret,
     },
     /// The directory: "Who answers here?" [`ToDirectory`] follows, and the connection closes.
@@ -149,12 +149,30 @@ pub enum ToBroadcaster {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[ts(export)]
 pub enum FromViewer {
-    /// Send this track instead of the one of its kind that is being sent, from its newest key frame on.
+    /// Send this track instead of the one of its kind that is being sent, from the end of the segment on that is being sent: tracks
+    /// of one kind number their segments alike. Somebody who has fallen behind gets it from its newest key frame on. `watching` says
+    /// when it comes.
     SelectTrack {
         /// The track.
         track: TrackNumber,
     },
     /// The ticket that goes on from here: for the same stream, relay and viewer.
+    RenewTicket {
+        /// A ticket for `watch`.
+        ticket: Secret,
+    },
+}
+
+/// Relay to the relay it pulls from, after the hello.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromRelay {
+    /// Somebody can't be served before the next key frame of this track.
+    KeyFrameWanted {
+        /// The track.
+        track: TrackNumber,
+    },
+    /// The ticket that goes on from here: for the same stream and the same two relays, of whichever viewer.
     RenewTicket {
         /// A ticket for `watch`.
         ticket: Secret,
@@ -178,7 +196,7 @@ pub struct AudienceMember {
 #[ts(export)]
 pub enum ToViewer {
     /// The ticket is good; init segments and the newest segment follow at once. Sent again when the broadcaster comes back with
-    /// other tracks.
+    /// other tracks, before the first chunk of a track that was selected, and to relays when the epoch or the path has changed.
     Watching {
         /// The stream.
         stream: StreamId,

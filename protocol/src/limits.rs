@@ -51,6 +51,10 @@ pub const MOVE_OVERLAP_TIME_MAX: Duration = Duration::from_secs(3);
 /// How many relays a stream may pass through behind its origin.
 pub const EDGE_DEPTH_MAX: u8 = 3;
 
+/// How many relays pull a stream from one relay: past it the tree gets deeper, as each is a whole copy of the stream. Directories
+/// count to this; relays let some more in, because directories may be late.
+pub const EDGES_PER_RELAY_MAX: usize = 16;
+
 /// How long an edge keeps a stream that nobody watches there.
 pub const EDGE_IDLE_TIME_MAX: Duration = Duration::from_secs(5);
 

@@ -3,7 +3,8 @@
 //! - A [`JoinToken`], minted by an operator at the directory, lets a new relay in, as often and as long as it says.
 //! - A [`Membership`], signed by the directory, is what a relay got when it joined: it lets the same key in again, also at a
 //!   directory that remembers nothing but its own key.
-//! - An [`Assertion`], signed by the relay, goes with every request it makes and covers the request's body.
+//! - An [`Assertion`], signed by the relay, goes with every request it makes and covers the request's body; also with a pull from
+//!   another relay, which knows the key from the membership.
 //! - An [`Identity`], signed by the relay, answers a directory that dials its public address.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,7 +15,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::{
-    RelayName,
+    RelayName, StreamId,
     limits::RELAY_ASSERTION_TIME,
     signing::{Claims, Forged, PublicKey},
 };
@@ -61,7 +62,7 @@ pub struct Assertion {
     /// Who says it.
     #[serde(rename = "iss")]
     pub relay: RelayName,
-    /// What is asked for: the request's method and path, `POST /register_server`.
+    /// What is asked for: the request's method and path, `POST /register_server`, or a [`pull_request`].
     #[serde(rename = "sub")]
     pub request: String,
     /// When, in milliseconds since the Unix epoch; later for each assertion of a relay, so that none can be used twice.
@@ -86,7 +87,7 @@ pub enum AssertionError {
     #[error("the relay's signature is for another request")]
     OtherRequest,
     /// Said too long ago, or in the future.
-    #[error("the relay's signature is too old, or the clocks of directory and relay differ")]
+    #[error("the relay's signature is too old, or the clocks of the two differ")]
     OutOfTime,
 }
 
@@ -125,6 +126,13 @@ impl Assertion {
         }
         Ok(assertion)
     }
+}
+
+/// What the assertion of a [`crate::control::ClientHello::PullStream`] to the relay `upstream` is about. It names the receiver: nobody
+/// who gets it can hand it on to another.
+#[must_use]
+pub fn pull_request(stream: StreamId, upstream: &RelayName) -> String {
+    format!("PULL {stream} FROM {upstream}")
 }
 
 /// "Who answers at this address is this relay." Signed by the relay.

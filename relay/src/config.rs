@@ -11,7 +11,7 @@ use protocol::{
         WINDOW_BYTES_DEFAULT,
     },
 };
-use service::{Clock, DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat, tls::TlsMode};
+use service::{Clock, ConnectTo, DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat, tls::TlsMode};
 use url::Url;
 
 use crate::stream::{streams::Capacity, window::INIT_BYTES_MAX};
@@ -111,7 +111,13 @@ pub struct Flags {
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
 
-    /// PEM file of one more authority to trust for the directory's certificate, such as the directory's own self-signed one
+    /// Where to really dial another relay whose public HOST:PORT can't be reached from here, as in curl; several are separated by
+    /// commas. Relays get streams from one another when one of them alone does not serve all viewers
+    #[arg(long, env = "CONNECT_TO", value_name = "HOST:PORT:HOST2:PORT2", value_delimiter = ',')]
+    pub connect_to: Vec<ConnectTo>,
+
+    /// PEM file of one more authority to trust for the certificates of the directory and of other relays, such as the directory's own
+    /// self-signed one
     #[arg(long, env = "CA_FILE", value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
@@ -143,6 +149,8 @@ pub struct Config {
     pub publisher_bytes_per_s_max: u64,
     /// Most bytes per second it can send; none when that is unknown.
     pub egress_bytes_per_s_max: Option<u64>,
+    /// Where other relays are really dialled.
+    pub connect_to: Vec<ConnectTo>,
     /// Where it stands.
     pub region: Option<String>,
     /// How long its streams and viewers have to go on elsewhere.
@@ -225,6 +233,7 @@ impl TryFrom<Flags> for Config {
             },
             publisher_bytes_per_s_max: bytes_per_s(flags.publisher_mbit_max),
             egress_bytes_per_s_max: flags.egress_mbit_max.map(bytes_per_s),
+            connect_to: flags.connect_to,
             region: flags.region.filter(|region| !region.is_empty()),
             drain_time_max: Duration::from_secs(flags.drain_seconds),
             grace: Duration::from_secs(flags.grace_seconds),

@@ -1,9 +1,10 @@
-//! A connection from its first message on: [`Incoming`] until it has said who it is, then [`Publishing`] or [`Viewing`].
+//! A connection from its first message on: [`Incoming`] until it has said who it is, then [`Publishing`] or [`Viewing`], which
+//! serves relays as well.
 
 use std::sync::Arc;
 
 use protocol::{
-    ErrorCode, PROTOCOL_VERSION, Secret, TrackInfo,
+    ErrorCode, PROTOCOL_VERSION, Secret, StreamId, TrackInfo,
     control::{ClientHello, ToBroadcaster, ToDirectory, ToViewer},
     limits::{CHALLENGE_BYTES_MAX, SILENCE_TIME_MAX, TRACKS_MAX},
     relay_proof::Identity,
@@ -15,9 +16,10 @@ use tokio::time::{Instant, timeout};
 use tracing::{Span, debug, info};
 
 use crate::{
+    edge::proof,
     house::House,
     publisher::Publishing,
-    rate::Chatter,
+    rate::{Chatter, Whose},
     session::Session,
     stream::{PublisherSeat, ViewerSeat},
     transport::{Message, ReceiveError, SendError, websocket::Socket},
@@ -133,8 +135,13 @@ impl Incoming {
                 }
                 Err(end) => (end, vec![]),
             },
-            Ok(ClientHello::PullStream { .. }) => {
-                (End::error(ErrorCode::InvalidRequest, "this relay hands streams on to viewers alone"), vec![])
+            Ok(ClientHello::PullStream { protocol, ticket, membership, assertion }) => {
+                match self.seat_edge(protocol, &ticket, &membership, &assertion) {
+                    Ok((seat, session)) => {
+                        return Some(Admitted::Viewing(Viewing::new(self.socket, seat, session, self.house)));
+                    }
+                    Err(end) => (end, vec![]),
+                }
             }
             Err(end) => (end, vec![]),
         };
@@ -198,24 +205,57 @@ impl Incoming {
         }
         let now_ms = self.house.clock.now_us() / 1000;
         let seat = self.house.streams.watch(session.grant().stream, viewer, Instant::now(), now_ms);
+        let seat = seat.map_err(|refused| End::error(refused.code(), refused))?;
+        self.house.edges.wanted(&self.house, session.grant(), ticket);
+        Ok((seat, session))
+    }
+
+    /// Lets another relay in, which is one of the directory's and has a viewer who may watch.
+    fn seat_edge(
+        &self,
+        protocol: u16,
+        ticket: &Secret,
+        membership: &Secret,
+        assertion: &Secret,
+    ) -> Result<(ViewerSeat, Session), End> {
+        self.check_open(protocol)?;
+        let edge = proof::member(membership, &self.house)?;
+        let session = Session::begin_pull(ticket, edge.relay.clone(), Arc::clone(&self.house))?;
+        let stream = session.grant().stream;
+        self.admit_often(stream, &Whose::Edge(stream, edge.relay.clone()))?;
+        proof::check_assertion(&edge, stream, assertion, &self.house)?;
+        if self.house.drain.is_draining() {
+            return Err(draining());
+        }
+        let seat = self.house.streams.feed(stream, &edge.relay);
         Ok((seat.map_err(|refused| End::error(refused.code(), refused))?, session))
     }
 
     fn session(&self, protocol: u16, ticket: &Secret, action: Action) -> Result<Session, End> {
+        self.check_open(protocol)?;
+        let session = Session::begin(ticket, action, Arc::clone(&self.house))?;
+        self.admit_often(session.grant().stream, &session.grant().into())?;
+        Ok(session)
+    }
+
+    fn check_open(&self, protocol: u16) -> Result<(), End> {
         check_protocol(protocol)?;
         if self.house.standing.is_revoked() {
             let message = "this relay is no longer one of its directory's; ask the directory for another";
             return Err(End::error(ErrorCode::RelayRevoked, message));
         }
-        let session = Session::begin(ticket, action, Arc::clone(&self.house))?;
-        Span::current().record("stream.id", tracing::field::display(session.grant().stream));
-        if !self.house.attempts.admits(&session.grant().into()) {
+        Ok(())
+    }
+
+    fn admit_often(&self, stream: StreamId, whose: &Whose) -> Result<(), End> {
+        Span::current().record("stream.id", tracing::field::display(stream));
+        if !self.house.attempts.admits(whose) {
             return Err(End::error(
                 ErrorCode::TooManyRequests,
                 "this ticket is used too often; try again in a few seconds",
             ));
         }
-        Ok(session)
+        Ok(())
     }
 
     /// Proves to whoever asks that this relay is at its address.
@@ -253,7 +293,8 @@ fn check_protocol(protocol: u16) -> Result<(), End> {
     Err(End::Error(ErrorCode::UnsupportedProtocol, message))
 }
 
-fn check_tracks(tracks: &[TrackInfo]) -> Result<(), End> {
+/// Whether a stream may have these tracks.
+pub(crate) fn check_tracks(tracks: &[TrackInfo]) -> Result<(), End> {
     if tracks.len() > TRACKS_MAX {
         let message = format!("a stream has at most {TRACKS_MAX} tracks, not {}", tracks.len());
         return Err(End::Error(ErrorCode::TooManyTracks, message));

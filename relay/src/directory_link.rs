@@ -198,6 +198,7 @@ impl DirectoryLink {
             info!("this relay is let in again");
         }
         *self.house.ticket_key.write().unwrap_or_else(PoisonError::into_inner) = Some(registered.ticket_key);
+        *self.house.membership.write().unwrap_or_else(PoisonError::into_inner) = Some(registered.membership.clone());
         let kept = self.data_dir.keep_ticket_key(&registered.ticket_key);
         if let Err(error) = kept.and_then(|()| self.data_dir.keep_membership(&registered.membership)) {
             warn!(error = format!("{error:#}"), "after a restart this relay will have to join anew");
@@ -258,8 +259,9 @@ impl DirectoryLink {
     fn obey(&self, orders: HeartbeatAnswer) {
         let now = Instant::now();
         for stream in orders.end {
-            info!(stream.id = %stream, "the directory ends a stream here");
-            self.house.streams.end(stream, now);
+            if self.house.streams.end_as_ordered(stream, now) {
+                info!(stream.id = %stream, "the directory ends a stream here");
+            }
         }
         for RemovedViewer { stream, viewer } in orders.removed {
             if self.house.streams.remove_viewer(stream, viewer, now) {

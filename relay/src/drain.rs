@@ -125,6 +125,7 @@ impl Drain {
             if !state.is_draining() {
                 return false;
             }
+            house.streams.send_edge_viewers_away(Instant::now());
             let busy = house.streams.busy();
             match progress(busy, state.heard, begun.elapsed(), time_max) {
                 Progress::GoesOn => continue,
@@ -143,7 +144,7 @@ impl Drain {
 
 /// How far a drain is that began `elapsed` ago.
 fn progress(busy: Busy, heard: bool, elapsed: Duration, time_max: Duration) -> Progress {
-    let is_empty = busy.streams == 0 || (busy.publishers == 0 && busy.viewers == 0);
+    let is_empty = busy.streams == 0 || (busy.publishers == 0 && busy.viewers == 0 && busy.edges == 0);
     match heard {
         _ if elapsed >= time_max => Progress::OutOfTime,
         _ if is_empty && (heard || elapsed >= FAREWELL_TIME_MAX) => Progress::Empty,
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn drain_lasts_until_streams_and_viewers_have_left_or_its_time_is_over() {
-        let busy = |publishers, viewers| Busy { streams: 1, publishers, viewers };
+        let busy = |publishers, viewers| Busy { streams: 1, publishers, viewers, ..Busy::default() };
         for left in [busy(1, 9), busy(1, 0), busy(0, 9)] {
             assert_eq!(after(left, true, 14_999), Progress::GoesOn);
             assert_eq!(after(left, true, 15_000), Progress::OutOfTime);
@@ -217,13 +218,13 @@ mod tests {
         assert_eq!(after(Busy::default(), true, 0), Progress::Empty);
         assert_eq!(after(Busy::default(), false, 499), Progress::GoesOn);
         assert_eq!(after(Busy::default(), false, 500), Progress::Empty);
-        let only_waiting = Busy { streams: 0, publishers: 0, viewers: 3 };
+        let only_waiting = Busy { viewers: 3, ..Busy::default() };
         assert_eq!(after(only_waiting, true, 0), Progress::Empty);
     }
 
     #[test]
     fn relay_that_does_not_reach_its_directory_waits_for_nobody() {
-        let busy = Busy { streams: 1, publishers: 1, viewers: 5 };
+        let busy = Busy { streams: 1, publishers: 1, viewers: 5, edges: 0 };
         assert_eq!(after(busy, false, 2_999), Progress::GoesOn);
         assert_eq!(after(busy, false, 3_000), Progress::Unheard);
         assert_eq!(after(busy, true, 3_000), Progress::GoesOn);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use protocol::{
-    RelayName,
+    RelayName, Secret,
     signing::{PublicKey, SigningKey},
 };
 use service::Clock;
@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    connection::End, drain::Drain, metrics::Metrics, rate::Attempts, standing::Standing, stream::streams::Streams,
+    connection::End, drain::Drain, edge::Edges, metrics::Metrics, rate::Attempts, standing::Standing,
+    stream::streams::Streams,
 };
 
 /// The relay, as its connections see it.
@@ -28,10 +29,14 @@ pub struct House {
     pub key: SigningKey,
     /// The key that tickets are verified with; none before the relay has joined a directory for the first time.
     pub ticket_key: RwLock<Option<PublicKey>>,
+    /// What the directory gave it to show to other relays; none before it has joined for the first time.
+    pub membership: RwLock<Option<Secret>>,
     /// How it stands with its directory.
     pub standing: Standing,
     /// The streams.
     pub streams: Streams,
+    /// What it pulls from other relays.
+    pub edges: Edges,
     /// The time of day.
     pub clock: Clock,
     /// The counters.

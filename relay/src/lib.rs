@@ -1,11 +1,12 @@
-//! A relay: takes streams from broadcasters and hands them on to viewers, as they are. It never looks into media; who may do
-//! what is said by tickets, which it verifies with the directory's public key alone.
+//! A relay: takes streams from broadcasters, or from other relays, and hands them on to viewers and other relays, as they are. It
+//! never looks into media; who may do what is said by tickets, which it verifies with the directory's public key alone.
 
 pub mod config;
 pub mod connection;
 pub mod data_dir;
 pub mod directory_link;
 pub mod drain;
+pub mod edge;
 pub mod house;
 pub mod listener;
 pub mod load;
@@ -28,6 +29,7 @@ pub use config::{Config, Flags};
 use data_dir::DataDir;
 use directory_link::{DirectoryLink, Terms};
 use drain::Drain;
+use edge::{Edges, link::Dialler, renewal::Renewals};
 use house::House;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
@@ -113,11 +115,17 @@ impl Relay {
             Some(url) => url,
             None => own_url(&config.door, address.port())?,
         };
+        let client =
+            directory_link::client(config.ca.as_deref()).context("the link to the directory can't be set up")?;
+        let dialler = Dialler::new(edge::link::connector(config.ca.as_deref())?, config.connect_to);
+        let renewals = Renewals::new(client.clone(), config.directory.clone());
         let house = Arc::new(House {
             name: config.name,
             url,
             key,
             ticket_key: RwLock::new(data_dir.ticket_key()),
+            membership: RwLock::new(data_dir.membership()),
+            edges: Edges::new(dialler, renewals, life.clone()),
             standing: Standing::new(config.clock.now_s(), life.stopping()),
             streams: Streams::new(config.capacity, Arc::clone(&metrics)),
             clock: config.clock,
@@ -129,8 +137,6 @@ impl Relay {
             stopping: life.stopping(),
         });
         let (streams_max, viewers_max) = (config.capacity.streams_max, config.capacity.viewers_max);
-        let client =
-            directory_link::client(config.ca.as_deref()).context("the link to the directory can't be set up")?;
         let terms = Terms {
             directory: config.directory,
             credentials: config.credentials,
@@ -183,6 +189,7 @@ async fn tick(house: Arc<House>) {
             _ = ticks.tick() => {
                 house.streams.tick(Instant::now());
                 house.attempts.forget();
+                house.edges.forget(house.clock.now_us() / 1000);
             }
         }
     }

@@ -21,21 +21,33 @@ pub struct Metrics {
     pub publishers: Gauge,
     /// Viewers connected now.
     pub viewers: Gauge,
+    /// Relays that pull a stream from here now, each once for every stream.
+    pub edges: Gauge,
+    /// Streams that come from other relays now.
+    pub pulls: Gauge,
     /// Connections open now, those that have not said yet who they are included.
     pub connections: Gauge,
     /// Bytes of media messages from publishers.
     pub bytes_in: Counter,
     /// Chunks from publishers.
     pub chunks_in: Counter,
-    /// Bytes of media messages to viewers.
+    /// Bytes of media messages from other relays.
+    pub upstream_bytes_in: Counter,
+    /// Chunks from other relays that were taken in.
+    pub upstream_chunks_in: Counter,
+    /// Attempts to pull a stream that came to nothing, by reason.
+    pub upstream_failures: Family<Labels, Counter>,
+    /// Bytes of media messages to viewers and to other relays.
     pub bytes_out: Counter,
-    /// Chunks to viewers.
+    /// Chunks to viewers and to other relays.
     pub chunks_out: Counter,
     /// Viewers whose connection this relay ended, by reason.
     pub viewers_dropped: Family<Labels, Counter>,
+    /// Relays that pulled from here, and whose connection this relay ended, by reason.
+    pub edges_dropped: Family<Labels, Counter>,
     /// Publishers whose connection this relay ended, by reason.
     pub publishers_dropped: Family<Labels, Counter>,
-    /// Chunks that were left out for viewers, by reason.
+    /// Chunks that were left out for viewers or other relays, by reason.
     pub chunks_skipped: Family<Labels, Counter>,
     /// Connections that were not let in, by error code.
     pub connections_refused: Family<Labels, Counter>,
@@ -79,11 +91,21 @@ impl Metrics {
         relay.register("streams", "Streams carried now", self.streams.clone());
         relay.register("publishers", "Publishers connected now", self.publishers.clone());
         relay.register("viewers", "Viewers connected now", self.viewers.clone());
+        relay.register("edges", "Relays that pull a stream from here now", self.edges.clone());
+        relay.register("pulls", "Streams that come from other relays now", self.pulls.clone());
         relay.register("connections", "Connections open now", self.connections.clone());
         relay.register("media_bytes_in", "Bytes of media messages from publishers", self.bytes_in.clone());
         relay.register("chunks_in", "Chunks from publishers", self.chunks_in.clone());
-        relay.register("media_bytes_out", "Bytes of media messages to viewers", self.bytes_out.clone());
-        relay.register("chunks_out", "Chunks to viewers", self.chunks_out.clone());
+        relay.register("media_bytes_out", "Bytes of media messages to viewers and relays", self.bytes_out.clone());
+        relay.register("chunks_out", "Chunks to viewers and relays", self.chunks_out.clone());
+        relay.register(
+            "upstream_bytes_in",
+            "Bytes of media messages from other relays",
+            self.upstream_bytes_in.clone(),
+        );
+        relay.register("upstream_chunks_in", "Chunks taken in from other relays", self.upstream_chunks_in.clone());
+        relay.register("upstream_failures", "Attempts to pull that came to nothing", self.upstream_failures.clone());
+        relay.register("edges_dropped", "Relays disconnected by this one", self.edges_dropped.clone());
         relay.register("viewers_dropped", "Viewers disconnected by the relay", self.viewers_dropped.clone());
         relay.register("publishers_dropped", "Publishers disconnected by the relay", self.publishers_dropped.clone());
         relay.register("chunks_skipped", "Chunks left out for viewers", self.chunks_skipped.clone());
@@ -118,6 +140,7 @@ impl Metrics {
             SkipReason::Behind => "behind",
             SkipReason::Evicted => "evicted",
             SkipReason::Restarted => "restarted",
+            SkipReason::Upstream => "upstream",
         };
         self.chunks_skipped.get_or_create(&labels(reason)).inc_by(skipped.chunks);
     }
@@ -130,6 +153,16 @@ impl Metrics {
     /// This relay ended a viewer's connection.
     pub fn dropped_viewer(&self, reason: &'static str) {
         self.viewers_dropped.get_or_create(&labels(reason)).inc();
+    }
+
+    /// This relay ended the connection of one that pulled from it.
+    pub fn dropped_edge(&self, reason: &'static str) {
+        self.edges_dropped.get_or_create(&labels(reason)).inc();
+    }
+
+    /// Another relay did not send a stream.
+    pub fn upstream_failed(&self, reason: &'static str) {
+        self.upstream_failures.get_or_create(&labels(reason)).inc();
     }
 
     /// This relay ended a publisher's connection.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use protocol::{
-    ErrorCode, Secret, ViewerId,
+    ErrorCode, RelayName, Secret, ViewerId,
     limits::DIRECTORY_AWAY_TIME_MAX,
     ticket::{Action, Grant, TicketError},
 };
@@ -14,6 +14,8 @@ use crate::{connection::End, house::House};
 #[derive(Debug)]
 pub struct Session {
     grant: Grant,
+    /// The relay that pulls the stream, where none of its viewers watches here.
+    edge: Option<RelayName>,
     house: Arc<House>,
 }
 
@@ -23,8 +25,23 @@ impl Session {
     /// # Errors
     /// With what the peer is to be told.
     pub fn begin(ticket: &Secret, action: Action, house: Arc<House>) -> Result<Self, End> {
-        let grant = verify(ticket, action, &house)?;
-        Ok(Self { grant, house })
+        let grant = verify(ticket, action, &house.name, &house)?;
+        Ok(Self { grant, edge: None, house })
+    }
+
+    /// What `ticket` permits to the relay `edge`, whose viewer it is: to pull the stream from here.
+    ///
+    /// # Errors
+    /// With what the relay is to be told.
+    pub fn begin_pull(ticket: &Secret, edge: RelayName, house: Arc<House>) -> Result<Self, End> {
+        let grant = verify_pull(ticket, &edge, &house)?;
+        Ok(Self { grant, edge: Some(edge), house })
+    }
+
+    /// The relay that pulls the stream; none for a viewer or a broadcaster.
+    #[must_use]
+    pub const fn edge(&self) -> Option<&RelayName> {
+        self.edge.as_ref()
     }
 
     /// What it permits.
@@ -55,7 +72,11 @@ impl Session {
     /// # Errors
     /// When it does not permit the same; with what the peer is to be told.
     pub fn renew(&mut self, ticket: &Secret) -> Result<(), End> {
-        let renewed = verify(ticket, self.grant.action, &self.house)?;
+        let renewed = match &self.edge {
+            None => verify(ticket, self.grant.action, &self.house.name, &self.house)?,
+            // Whichever of its viewers the ticket is of.
+            Some(edge) => Grant { viewer: self.grant.viewer, ..verify_pull(ticket, edge, &self.house)? },
+        };
         if !continues(&self.grant, &renewed) {
             let message = "the renewed ticket is for another stream, viewer or time of the stream";
             return Err(End::error(ErrorCode::TicketInvalid, message));
@@ -77,14 +98,23 @@ fn continues(grant: &Grant, renewed: &Grant) -> bool {
     (renewed.stream, renewed.action, renewed.viewer) == (grant.stream, grant.action, grant.viewer) && epoch_fits
 }
 
-fn verify(ticket: &Secret, action: Action, house: &House) -> Result<Grant, End> {
+/// Verifies that `edge` may serve a viewer, and get what it needs for it from here.
+fn verify_pull(ticket: &Secret, edge: &RelayName, house: &House) -> Result<Grant, End> {
+    let grant = verify(ticket, Action::Watch, edge, house)?;
+    if *edge == house.name || grant.upstream.iter().all(|upstream| upstream.name != house.name) {
+        return Err(End::error(ErrorCode::TicketInvalid, "the ticket does not name this relay as an upstream"));
+    }
+    Ok(grant)
+}
+
+fn verify(ticket: &Secret, action: Action, relay: &RelayName, house: &House) -> Result<Grant, End> {
     let key = *house.ticket_key.read().unwrap_or_else(PoisonError::into_inner);
     let Some(key) = key else {
         let message = "this relay has not joined its directory yet; try again in a moment";
         return Err(End::error(ErrorCode::NoRelay, message));
     };
     let now_s = house.clock.now_s();
-    let grant = Grant::verify(&key, ticket.expose(), action, &house.name, now_s, DIRECTORY_AWAY_TIME_MAX);
+    let grant = Grant::verify(&key, ticket.expose(), action, relay, now_s, DIRECTORY_AWAY_TIME_MAX);
     let grant = grant.map_err(|error| refused(&error))?;
     if now_s >= grant.expires_at_s && now_s >= house.standing.counts_until_s(grant.expires_at_s) {
         return Err(refused(&TicketError::Expired));

@@ -5,22 +5,27 @@ use std::{
     time::Duration,
 };
 
-use protocol::{StreamId, TrackInfo, TrackNumber};
+use protocol::{RelayName, StreamId, TrackInfo, TrackNumber};
 use tokio::{sync::watch, time::Instant};
 
 use crate::metrics::Metrics;
 
 pub mod audience;
+pub mod demand;
 pub(crate) mod moving;
 mod publisher_seat;
 mod removed;
+mod source;
 pub mod streams;
+mod upstream_seat;
 mod viewer_seat;
 pub mod window;
 
 use audience::Audience;
 use moving::Moving;
 pub use publisher_seat::{PublisherNotice, PublisherSeat, PushError};
+use source::Source;
+pub use upstream_seat::{Origin, UpstreamSeat};
 pub use viewer_seat::{ViewerEvent, ViewerSeat};
 use window::Window;
 
@@ -34,7 +39,7 @@ pub struct Stream {
     state: Mutex<State>,
     /// Wakes viewers: something in the state is new for them.
     for_viewers: watch::Sender<()>,
-    /// Wakes the publisher: something in the state is new for it.
+    /// Wakes the publisher, and who pulls the stream: something in the state is new for them.
     for_publisher: watch::Sender<()>,
     metrics: Arc<Metrics>,
 }
@@ -46,13 +51,19 @@ struct State {
     /// Counts how often the tracks became others.
     tracks_version: u64,
     epoch: u32,
-    publisher: Publisher,
-    /// Counts the publishers this stream has had; the newest one is the one that may publish.
+    source: Source,
+    /// The relays that the stream comes through before this one, its origin first; none at its origin.
+    path: Arc<[RelayName]>,
+    /// Counts how often epoch or path became others.
+    path_version: u64,
+    /// Counts the publishers and upstreams this stream has had; the newest one is the one that may send.
     session: u64,
     gone: Option<Gone>,
     /// Where the stream goes on, when its publisher has said so.
     moving: Option<Moving>,
     audience: Audience,
+    /// Relays that pull it from here.
+    edges: usize,
     announced: Announced,
     keys_wanted: Vec<KeyWanted>,
 }
@@ -66,12 +77,6 @@ enum Gone {
     Left,
     /// Nobody sends it to this relay, or no longer.
     NotLive,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Publisher {
-    Connected { chunk_arrived: bool },
-    Away { since: Instant },
 }
 
 /// The viewer count that was told last, and how often one was told.
@@ -96,11 +101,14 @@ impl Stream {
             tracks: Arc::new([]),
             tracks_version: 0,
             epoch,
-            publisher: Publisher::Away { since: now },
+            source: Source::left(now),
+            path: Arc::new([]),
+            path_version: 0,
             session: 0,
             gone: None,
             moving: None,
             audience: Audience::default(),
+            edges: 0,
             announced: Announced::default(),
             keys_wanted: Vec::new(),
         };
@@ -151,9 +159,35 @@ impl Stream {
 }
 
 impl State {
-    /// Whether viewers wait for a publisher, and none has ever come.
+    /// Whether viewers wait for a publisher, and none has ever come, nor an upstream.
     const fn is_awaited(&self) -> bool {
         self.session == 0
+    }
+
+    /// Whether anybody is served.
+    fn has_guests(&self) -> bool {
+        self.edges > 0 || !self.audience.is_empty()
+    }
+
+    /// How many relays lie between the broadcaster's and this one.
+    fn depth(&self) -> u8 {
+        u8::try_from(self.path.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The stream is of this publisher from now on, and comes through these relays.
+    fn comes_through(&mut self, epoch: u32, path: Vec<RelayName>) {
+        if self.epoch != epoch || *self.path != *path {
+            self.epoch = epoch;
+            self.path = path.into();
+            self.path_version += 1;
+        }
+    }
+
+    /// Begins anew with these tracks.
+    fn begin(&mut self, tracks: Vec<TrackInfo>) {
+        self.window.begin(&tracks);
+        self.tracks = tracks.into();
+        self.tracks_version += 1;
     }
 
     fn want_key(&mut self, track: TrackNumber) {

@@ -1,10 +1,10 @@
-//! A connection that watches a stream.
+//! A connection that watches a stream, or another relay's that pulls it.
 
 use std::sync::Arc;
 
 use protocol::{
-    ErrorCode,
-    control::{FromViewer, ToViewer},
+    ErrorCode, Secret,
+    control::{FromRelay, FromViewer, ToViewer},
     limits::{KEEP_ALIVE_INTERVAL, PING_INTERVAL},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -22,7 +22,7 @@ use crate::{
 /// Most events a viewer is sent before its own messages are looked at again.
 const EVENTS_AT_ONCE_MAX: usize = 16;
 
-/// A viewer that was let in.
+/// A viewer that was let in, or a relay.
 #[derive(Debug)]
 pub struct Viewing {
     socket: Socket,
@@ -42,7 +42,11 @@ impl Viewing {
 
     /// Serves until the connection or the stream ends.
     pub async fn serve(mut self) {
-        debug!("a viewer came");
+        let edge = self.session.edge().cloned();
+        match &edge {
+            None => debug!("a viewer came"),
+            Some(edge) => info!(%edge, "another relay pulls the stream from here"),
+        }
         let begun = Instant::now();
         let era = self.house.standing.era();
         let end = tokio::select! {
@@ -52,11 +56,17 @@ impl Viewing {
         };
         // The seat is free before the farewell, which may take a while.
         drop(self.seat);
-        if !matches!(end, End::Left | End::StreamEnded) {
-            self.house.metrics.dropped_viewer(end.reason());
+        let (reason, duration_ms) = (end.reason(), begun.elapsed().as_millis() as u64);
+        let dropped = !matches!(end, End::Left | End::StreamEnded);
+        match &edge {
+            None if dropped => self.house.metrics.dropped_viewer(reason),
+            Some(_) if dropped => self.house.metrics.dropped_edge(reason),
+            _ => {}
         }
-        let duration_ms = begun.elapsed().as_millis() as u64;
-        info!(reason = end.reason(), duration_ms, "a viewer left");
+        match &edge {
+            None => info!(reason, duration_ms, "a viewer left"),
+            Some(edge) => info!(%edge, reason, duration_ms, "another relay pulls the stream from here no longer"),
+        }
         let words = match end {
             End::StreamEnded => vec![text_of(&ToViewer::StreamEnded {})],
             End::Stopping | End::Revoked => vec![text_of(&ToViewer::Move { relays: vec![], within_ms: 0 })],
@@ -100,14 +110,30 @@ impl Viewing {
         match message {
             Message::Alive => Ok(()),
             Message::Media(_) => Err(End::error(ErrorCode::InvalidRequest, "a viewer sends no media")),
+            Message::Text(text) if self.session.edge().is_some() => match parse(&text)? {
+                FromRelay::RenewTicket { ticket } => self.session.renew(&ticket),
+                FromRelay::KeyFrameWanted { track } => {
+                    self.seat.want_key(track);
+                    Ok(())
+                }
+            },
             Message::Text(text) => match parse(&text)? {
-                FromViewer::RenewTicket { ticket } => self.session.renew(&ticket),
-                FromViewer::SelectTrack { track } if self.seat.select(track) => Ok(()),
+                FromViewer::RenewTicket { ticket } => self.renew(&ticket),
                 FromViewer::SelectTrack { track } => {
-                    Err(End::Error(ErrorCode::UnknownTrack, format!("the stream has no track {track}")))
+                    if !self.seat.select(track) {
+                        // The broadcaster may have come back with others while the word was under way.
+                        debug!(%track, "a viewer wants a track that the stream does not have");
+                    }
+                    Ok(())
                 }
             },
         }
+    }
+
+    fn renew(&mut self, ticket: &Secret) -> Result<(), End> {
+        self.session.renew(ticket)?;
+        self.house.edges.wanted(&self.house, self.session.grant(), ticket);
+        Ok(())
     }
 
     /// Sends some of what there is to send; whether there may be more.
@@ -122,12 +148,12 @@ impl Viewing {
                     self.send_media(delivery).await?;
                     continue;
                 }
-                Some(ViewerEvent::Watching { tracks, selected, epoch }) => ToViewer::Watching {
+                Some(ViewerEvent::Watching { tracks, selected, epoch, path }) => ToViewer::Watching {
                     stream: self.seat.stream(),
                     tracks: tracks.to_vec(),
                     selected,
                     epoch,
-                    path: vec![self.house.name.clone()],
+                    path: path.iter().chain([&self.house.name]).cloned().collect(),
                 },
                 Some(ViewerEvent::Broadcaster { present }) => ToViewer::Broadcaster { present },
                 Some(ViewerEvent::Move { relays, within_ms }) => ToViewer::Move { relays: relays.to_vec(), within_ms },

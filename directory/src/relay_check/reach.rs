@@ -3,10 +3,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use service::ConnectTo;
 use tokio::net::{TcpStream, lookup_host};
 use url::{Host, Url};
 
-use super::{CheckError, ConnectTo};
+use super::CheckError;
 
 /// Addresses that are tried of one host.
 const ADDRESSES_MAX: usize = 4;

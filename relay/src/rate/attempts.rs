@@ -1,7 +1,7 @@
 //! How often one ticket is let in, and how often one network is told who this relay is.
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use protocol::{StreamId, ViewerId, ticket::Grant};
+use protocol::{RelayName, StreamId, ViewerId, ticket::Grant};
 use service::client_address::Network;
 
 use super::some;
@@ -26,6 +26,8 @@ pub enum Whose {
     Broadcaster(StreamId),
     /// This viewer of this stream.
     Viewer(StreamId, ViewerId),
+    /// This relay, for its viewers of this stream.
+    Edge(StreamId, RelayName),
 }
 
 impl From<&Grant> for Whose {

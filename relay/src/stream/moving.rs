@@ -26,11 +26,13 @@ impl Moving {
         Self { relays: relays.into(), since: now }
     }
 
-    /// What `viewer` is to be told at `now`: where to go, and how many milliseconds the stream still comes here. `None`: not yet.
-    pub(super) fn told(&self, viewer: ViewerId, now: Instant) -> Option<(Arc<[RelayAddress]>, u32)> {
+    /// What `viewer` is to be told at `now`, or a relay: where to go, and how many milliseconds the stream still comes here. `None`:
+    /// not yet.
+    pub(super) fn told(&self, viewer: Option<ViewerId>, now: Instant) -> Option<(Arc<[RelayAddress]>, u32)> {
         let since = now.duration_since(self.since);
-        // Viewers are drawn at random, so their numbers are spread evenly.
-        let turn = Duration::from_millis(viewer.0 % TELLING_TIME.as_millis() as u64);
+        // Viewers are drawn at random, so their numbers are spread evenly. Relays are few, and have viewers behind them.
+        let turn = viewer.map_or(0, |viewer| viewer.0 % TELLING_TIME.as_millis() as u64);
+        let turn = Duration::from_millis(turn);
         let within = MOVE_OVERLAP_TIME_MAX.saturating_sub(since);
         (since >= turn).then(|| (Arc::clone(&self.relays), within.as_millis() as u32))
     }

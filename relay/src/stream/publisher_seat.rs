@@ -7,7 +7,7 @@ use protocol::{ErrorCode, MediaHeader, MediaKind, StreamId, TrackNumber, control
 use thiserror::Error;
 use tokio::{sync::Notify, sync::watch, time::Instant};
 
-use super::{Publisher, Stream, audience::Audience, moving::Moving, window::Refusal};
+use super::{Stream, audience::Audience, moving::Moving, source::Source, window::Refusal};
 
 /// How often a publisher is told at most who watches: a list that people read.
 const AUDIENCE_INTERVAL: Duration = Duration::from_secs(1);
@@ -90,12 +90,7 @@ impl PublisherSeat {
         }
         let bytes = message.len() as u64;
         state.window.push(header, message, now)?;
-        let becomes_live = match &mut state.publisher {
-            Publisher::Connected { chunk_arrived } if header.kind == MediaKind::Chunk => {
-                !std::mem::replace(chunk_arrived, true)
-            }
-            _ => false,
-        };
+        let becomes_live = header.kind == MediaKind::Chunk && state.source.chunk_arrived();
         drop(state);
         self.stream.metrics.took_in(header.kind, bytes);
         self.stream.wake_viewers();
@@ -168,9 +163,9 @@ impl Drop for PublisherSeat {
         if state.session != self.session {
             return;
         }
-        state.publisher = Publisher::Away { since: Instant::now() };
+        state.source = Source::left(Instant::now());
         drop(state);
-        self.stream.wake_viewers();
+        self.stream.wake_all();
         self.liveness.notify_one();
     }
 }

@@ -10,14 +10,17 @@ use std::{
 };
 
 use protocol::{
-    ErrorCode, StreamId, TrackInfo, ViewerId,
+    ErrorCode, RelayName, StreamId, TrackInfo, ViewerId,
     http::{CarriedStream, Heartbeat, RelayLoad},
-    limits::{BROADCASTER_AWAY_TIME_MAX, TICKET_TIME},
+    limits::{BROADCASTER_AWAY_TIME_MAX, EDGE_DEPTH_MAX, EDGES_PER_RELAY_MAX, TICKET_TIME},
 };
 use thiserror::Error;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Gone, Publisher, PublisherSeat, Stream, ViewerSeat, removed::Removed};
+use super::{
+    Gone, Origin, PublisherSeat, Stream, UpstreamSeat, ViewerSeat, demand::Demand, moving::Moving, removed::Removed,
+    source::Source, viewer_seat::Guest,
+};
 use crate::metrics::Metrics;
 
 /// How often viewer counts are told while they change, and absent broadcasters are looked at.
@@ -26,6 +29,9 @@ pub const TICK_INTERVAL: Duration = Duration::from_millis(500);
 /// Most streams whose end is remembered: several times what a relay carries within the life of a ticket. Beyond it the oldest is
 /// forgotten, and then only its own broadcaster, with a ticket that is still good, could bring it back.
 const PAST_STREAMS_MAX: usize = 4096;
+
+/// Most relays that pull one stream from here: directories count them, and may be late.
+const EDGES_MAX: usize = 2 * EDGES_PER_RELAY_MAX;
 
 /// How much one relay carries.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +53,8 @@ pub struct Busy {
     pub publishers: u32,
     /// Viewers.
     pub viewers: u32,
+    /// Relays that pull streams from here.
+    pub edges: u32,
 }
 
 /// Why somebody with a good ticket is not let in.
@@ -76,6 +84,12 @@ pub enum Refused {
     /// The viewer has too many connections.
     #[error("this ticket is in use on as many connections as it may be")]
     TooManyConnections,
+    /// The stream has come through too many relays, or too many pull it.
+    #[error("as many relays as may get this stream from here, or on this way")]
+    TooManyRelays,
+    /// The relay that asks for the stream is one that it comes through.
+    #[error("the stream comes here from you")]
+    Circle,
 }
 
 impl Refused {
@@ -88,7 +102,8 @@ impl Refused {
             Self::PublisherPresent => ErrorCode::PublisherPresent,
             Self::StaleEpoch => ErrorCode::StaleEpoch,
             Self::Ended => ErrorCode::StreamNotFound,
-            Self::NotLive => ErrorCode::StreamNotLive,
+            Self::NotLive | Self::Circle => ErrorCode::StreamNotLive,
+            Self::TooManyRelays => ErrorCode::TooManyRelays,
             Self::Removed => ErrorCode::ViewerRemoved,
             Self::TooManyConnections => ErrorCode::TooManyRequests,
         }
@@ -193,33 +208,120 @@ impl Streams {
         }
         self.viewers.fetch_add(1, Ordering::Relaxed);
         self.metrics.viewers.inc();
-        let cursor = state.window.join();
-        let removals = state.audience.removals();
+        let viewers_of_relay = Arc::clone(&self.viewers);
+        let guest = Guest::Viewer { viewer, removals: state.audience.removals(), viewers_of_relay };
+        let seat = ViewerSeat::new(Arc::clone(&stream), guest, &state);
         drop(state);
         if is_new {
             rooms.streams.insert(id, Arc::clone(&stream));
             self.metrics.streams.set(rooms.streams.len() as i64);
         }
+        Ok(seat)
+    }
+
+    /// Seats a relay that wants to hand the stream on to viewers of its own.
+    ///
+    /// # Errors
+    /// When the stream is not live here, comes from that relay, or through as many as it may, or when too many pull it.
+    pub fn feed(&self, id: StreamId, edge: &RelayName) -> Result<ViewerSeat, Refused> {
+        let rooms = self.rooms();
+        let Some(stream) = rooms.streams.get(&id) else {
+            let has_ended = rooms.past.get(&id).is_some_and(|past| past.ended);
+            return Err(if has_ended { Refused::Ended } else { Refused::NotLive });
+        };
+        let mut state = stream.state();
+        if !state.source.is_live() {
+            return Err(Refused::NotLive);
+        }
+        if state.path.contains(edge) {
+            return Err(Refused::Circle);
+        }
+        if state.depth() >= EDGE_DEPTH_MAX || state.edges >= EDGES_MAX {
+            return Err(Refused::TooManyRelays);
+        }
+        state.edges += 1;
+        self.metrics.edges.inc();
+        Ok(ViewerSeat::new(Arc::clone(stream), Guest::Edge, &state))
+    }
+
+    /// Seats another relay that sends the stream, in the place of one that did so before.
+    ///
+    /// # Errors
+    /// When the stream is not here any more, its broadcaster is, or what the relay sends is outdated.
+    pub fn pull(&self, id: StreamId, origin: Origin) -> Result<UpstreamSeat, Refused> {
+        let mut rooms = self.rooms();
+        let stream = Arc::clone(rooms.streams.get(&id).ok_or(Refused::Ended)?);
+        let session = stream.seat_upstream(origin)?;
+        rooms.past.remove(&id);
         drop(rooms);
-        let wake = stream.for_viewers.subscribe();
-        Ok(ViewerSeat {
-            stream,
-            viewer,
-            removals,
-            wake,
-            cursor,
-            tracks_version: None,
-            broadcaster_present: true,
-            viewers_version: None,
-            move_told: None,
-            viewers_of_relay: Arc::clone(&self.viewers),
-        })
+        self.metrics.pulls.inc();
+        stream.wake_all();
+        let wake = stream.for_publisher.subscribe();
+        Ok(UpstreamSeat { stream, session, wake, liveness: Arc::clone(&self.liveness) })
+    }
+
+    /// What the one who pulls this stream sees of it; `None`: it is not here.
+    #[must_use]
+    pub fn demand(&self, id: StreamId) -> Option<Demand> {
+        let stream = Arc::clone(self.rooms().streams.get(&id)?);
+        let wake = stream.for_publisher.subscribe();
+        Some(Demand { stream, wake })
+    }
+
+    /// Lets go of a stream that nobody watches here and no broadcaster sends here; `false`: somebody does. One that a broadcaster has
+    /// sent here waits for it.
+    #[must_use]
+    pub fn let_go(&self, id: StreamId, now: Instant) -> bool {
+        let mut rooms = self.rooms();
+        let Some(stream) = rooms.streams.get(&id) else { return true };
+        let state = stream.state();
+        if state.source.is_broadcaster() || state.has_guests() {
+            return false;
+        }
+        let waits_for_its_broadcaster = state.path.is_empty() && !state.is_awaited();
+        drop(state);
+        if !waits_for_its_broadcaster {
+            rooms.leave(id, Gone::NotLive, now);
+            drop(rooms);
+            self.tidy();
+        }
+        true
     }
 
     /// Ends a stream for good: viewers are told, and a ticket of its epoch or a lower one brings it back no more.
     pub fn end(&self, id: StreamId, now: Instant) {
         self.rooms().leave(id, Gone::Ended, now);
         self.tidy();
+    }
+
+    /// Ends a stream that the directory does not want here: it is over, or sent elsewhere. Whether there was anything to end. The end
+    /// of one that another relay sends is that relay's to say.
+    pub fn end_as_ordered(&self, id: StreamId, now: Instant) -> bool {
+        let mut rooms = self.rooms();
+        let Some(stream) = rooms.streams.get(&id) else { return false };
+        let state = stream.state();
+        if state.source.is_upstream() {
+            return false;
+        }
+        // Whoever has not followed a stream that moved is not told that it is over.
+        let moved = state.moving.is_some() || !state.path.is_empty();
+        drop(state);
+        rooms.leave(id, if moved { Gone::NotLive } else { Gone::Ended }, now);
+        drop(rooms);
+        self.tidy();
+        true
+    }
+
+    /// Sends the viewers away of streams that come from other relays: this relay is to be empty, and their broadcasters are elsewhere.
+    pub fn send_edge_viewers_away(&self, now: Instant) {
+        for stream in self.rooms().streams.values() {
+            let mut state = stream.state();
+            if !state.source.is_broadcaster() && !state.is_awaited() && state.moving.is_none() {
+                state.moving = Some(Moving::new(Vec::new(), now));
+                drop(state);
+                stream.wake_viewers();
+            }
+        }
     }
 
     /// Sends a viewer of a stream away, and refuses it from now on; whether that is news.
@@ -274,7 +376,8 @@ impl Streams {
         for stream in rooms.streams.values() {
             let state = stream.state();
             busy.streams += u32::from(!state.is_awaited());
-            busy.publishers += u32::from(matches!(state.publisher, Publisher::Connected { .. }));
+            busy.publishers += u32::from(state.source.is_broadcaster());
+            busy.edges += u32::try_from(state.edges).unwrap_or(u32::MAX);
         }
         busy
     }
@@ -342,24 +445,22 @@ impl Stream {
     /// Makes the caller the publisher; gives the number of its session.
     fn seat_publisher(&self, epoch: u32, tracks: Vec<TrackInfo>) -> Result<u64, Refused> {
         let mut state = self.state();
-        let connected = matches!(state.publisher, Publisher::Connected { .. });
+        let connected = state.source.is_broadcaster();
         if epoch < state.epoch {
             return Err(Refused::StaleEpoch);
         }
         if epoch == state.epoch && connected {
             return Err(Refused::PublisherPresent);
         }
-        state.epoch = epoch;
+        state.comes_through(epoch, Vec::new());
         state.session += 1;
-        state.publisher = Publisher::Connected { chunk_arrived: false };
+        state.source = Source::Broadcaster { chunk_arrived: false };
         state.keys_wanted.clear();
         state.moving = None;
         if *state.tracks == *tracks {
             state.window.begin_again();
         } else {
-            state.window.begin(&tracks);
-            state.tracks = tracks.into();
-            state.tracks_version += 1;
+            state.begin(tracks);
         }
         Ok(state.session)
     }
@@ -367,10 +468,11 @@ impl Stream {
     /// How the stream is gone, when its publisher was away too long.
     fn left(&self, now: Instant) -> Option<Gone> {
         let state = self.state();
-        match state.publisher {
-            Publisher::Away { since } if now.duration_since(since) >= BROADCASTER_AWAY_TIME_MAX => {
-                // Whoever has not followed a stream that moved is not told that it is over.
-                Some(if state.is_awaited() || state.moving.is_some() { Gone::NotLive } else { Gone::Left })
+        match state.source {
+            Source::Nobody { since, .. } if now.duration_since(since) >= BROADCASTER_AWAY_TIME_MAX => {
+                // Whoever has not followed a stream that moved is not told that it is over, nor does an edge know that.
+                let is_elsewhere = state.moving.is_some() || !state.path.is_empty();
+                Some(if state.is_awaited() || is_elsewhere { Gone::NotLive } else { Gone::Left })
             }
             _ => None,
         }
@@ -381,8 +483,8 @@ impl Stream {
         if state.is_awaited() {
             return None;
         }
-        let live = matches!(state.publisher, Publisher::Connected { chunk_arrived: true });
-        Some(CarriedStream { stream: self.id, epoch: state.epoch, live, viewers: state.audience.len(), depth: 0 })
+        let (live, viewers, depth) = (state.source.is_live(), state.audience.len(), state.depth());
+        Some(CarriedStream { stream: self.id, epoch: state.epoch, live, viewers, depth })
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 mod cursor;
 mod order;
+mod splice;
 
 pub use cursor::{Cursor, Delivery, SkipReason, Skipped};
 use order::Order;
@@ -104,6 +105,8 @@ struct Track {
     number: TrackNumber,
     kind: TrackKind,
     init: Option<Init>,
+    /// An init segment of another relay that counts from the next key frame on.
+    init_to_come: Option<Bytes>,
     /// The sequence number of the newest key frame that is still held and belongs to the init segment.
     newest_key: Option<u64>,
     order: Order,
@@ -143,6 +146,7 @@ impl Window {
                 number: info.track,
                 kind: info.kind,
                 init: None,
+                init_to_come: None,
                 newest_key: None,
                 order: Order::default(),
                 ordinal_next: 0,
@@ -154,6 +158,7 @@ impl Window {
     pub fn begin_again(&mut self) {
         for track in &mut self.tracks {
             track.order = Order::default();
+            track.init_to_come = None;
         }
     }
 
@@ -238,6 +243,12 @@ impl Window {
         let first_of = |kind| self.tracks.iter().find(|track| track.kind == kind).map(|track| track.number);
         let selected = [TrackKind::Video, TrackKind::Sound].into_iter().filter_map(first_of);
         Cursor::at_newest_keys(self, selected)
+    }
+
+    /// A cursor for a relay that serves viewers of its own: every track.
+    #[must_use]
+    pub fn join_all(&self) -> Cursor {
+        Cursor::at_newest_keys(self, self.tracks.iter().map(|track| track.number))
     }
 
     /// What the viewer at `cursor` gets next; `None`: nothing before more media has arrived.

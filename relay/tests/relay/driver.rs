@@ -6,6 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
     ErrorCode, MediaHeader, MediaKind, RelayName, Secret, StreamId, TrackNumber, ViewerId,
     limits::TICKET_TIME,
+    relay_proof::Membership,
     signing::SigningKey,
     ticket::{Action, Grant},
 };
@@ -61,10 +62,19 @@ impl TestRelay {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_at(new_key(), "relay-1", change).await
+    }
+
+    /// A relay of this name, which has joined a directory with this key before.
+    pub(crate) async fn start_at(signer: SigningKey, name: &str, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let signer = new_key();
-        DataDir::open(folder.path().into()).unwrap().keep_ticket_key(&signer.public_key()).unwrap();
+        let data_dir = DataDir::open(folder.path().into()).unwrap();
+        data_dir.keep_ticket_key(&signer.public_key()).unwrap();
+        let (relay, public_key) = (relay_name(name), data_dir.key().unwrap().public_key());
+        let membership = Membership { relay: relay.clone(), public_key, issued_at_s: now_s() };
+        data_dir.keep_membership(&signer.sign(&membership).unwrap()).unwrap();
         let mut config = config();
+        config.name = relay;
         config.data_dir = folder.path().into();
         change(&mut config);
         let clock = config.clock.clone();

@@ -119,6 +119,7 @@ impl Directory {
             config.clock = clock.clone();
             let key = std::fs::read_to_string(config.data_dir.join("ticket-key")).unwrap();
             std::fs::remove_file(config.data_dir.join("ticket-key")).unwrap();
+            std::fs::remove_file(config.data_dir.join("membership")).unwrap();
             handed = Some(key);
             change(config);
         })

@@ -185,9 +185,18 @@ async fn viewer_chooses_among_renditions() {
     assert_eq!(viewer.text("watching").await["selected"], json!([1]));
     assert_eq!(viewer.payloads(2).await, ["init of 1", "1/0/0"]);
     viewer.say(json!({"type": "select_track", "track": 3})).await;
-    assert_eq!(viewer.payloads(2).await, ["init of 3", "3/0/0"]);
+    // One that the stream does not have changes nothing.
     viewer.say(json!({"type": "select_track", "track": 4})).await;
-    viewer.ends_with(ErrorCode::UnknownTrack).await;
+    viewer.text("viewers").await;
+    broadcaster.chunk(PICTURE, 0, 1).await;
+    assert_eq!(viewer.payloads(1).await, ["1/0/1"], "the segment goes on");
+    broadcaster.chunk(PICTURE, 1, 0).await;
+    broadcaster.chunk(small, 1, 0).await;
+    broadcaster.chunk(PICTURE, 1, 1).await;
+    assert_eq!(viewer.text("watching").await["selected"], json!([3]));
+    assert_eq!(viewer.payloads(2).await, ["init of 3", "3/1/0"]);
+    broadcaster.chunk(small, 1, 1).await;
+    assert_eq!(viewer.payloads(1).await, ["3/1/1"]);
 }
 
 #[tokio::test]

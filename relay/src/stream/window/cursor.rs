@@ -5,7 +5,10 @@ use bytes::Bytes;
 use protocol::{TrackKind, TrackNumber};
 use tokio::time::Instant;
 
+use self::switch::Switch;
 use super::Window;
+
+mod switch;
 
 /// Where a viewer stands.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub struct Cursor {
     /// The sequence number to look at next.
     position: u64,
     selected: Vec<Selected>,
+    /// Other tracks are sent than were told.
+    switched: bool,
     /// Why the next gap exists.
     reason: SkipReason,
 }
@@ -24,8 +29,18 @@ struct Selected {
     from: u64,
     /// The init segment that was sent.
     init: Option<u64>,
-    /// The ordinal of the chunk that follows the last one sent.
-    expected: Option<u64>,
+    /// What was sent last.
+    last: Option<Last>,
+    /// Another track takes its place soon.
+    switch: Option<Switch>,
+}
+
+/// The chunk that was sent last.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    segment: u32,
+    /// The ordinal of the chunk that follows it.
+    expected: u64,
 }
 
 /// What a viewer gets, in this order: the notice, the init segment, the chunk.
@@ -61,13 +76,15 @@ pub enum SkipReason {
     Evicted,
     /// The track has a new init segment.
     Restarted,
+    /// The relay that sends the stream to this one has left them out.
+    Upstream,
 }
 
 impl Cursor {
     pub(super) fn at_newest_keys(window: &Window, tracks: impl Iterator<Item = TrackNumber>) -> Self {
         let selected: Vec<_> = tracks.map(|track| Selected::at_newest_key(window, track)).collect();
         let position = selected.iter().map(|selected| selected.from).min().unwrap_or_else(|| window.end());
-        Self { position, selected, reason: SkipReason::Restarted }
+        Self { position, selected, switched: false, reason: SkipReason::Restarted }
     }
 
     /// The tracks that are sent.
@@ -75,35 +92,31 @@ impl Cursor {
         self.selected.iter().map(|selected| selected.track)
     }
 
-    /// Sends `track` instead of the one of its kind, from its newest key frame on. `false`: there is no such track.
-    #[must_use]
-    pub fn select(&mut self, window: &Window, track: TrackNumber) -> bool {
-        let Some(kind) = window.track(track).map(|track| track.kind) else { return false };
-        if self.selected().any(|selected| selected == track) {
-            return true;
-        }
-        for selected in &mut self.selected {
-            selected.from = selected.from.max(self.position);
-        }
-        self.selected.retain(|selected| window.track(selected.track).is_some_and(|track| track.kind != kind));
-        let new = Selected::at_newest_key(window, track);
-        self.position = self.position.min(new.from);
-        self.selected.push(new);
-        true
+    /// Whether other tracks are sent now than when this was asked last.
+    pub const fn take_switched(&mut self) -> bool {
+        std::mem::replace(&mut self.switched, false)
     }
 
     /// The track whose next key frame this viewer waits for, as the window holds none.
     #[must_use]
     pub fn wants_key_of(&self, window: &Window) -> Option<TrackNumber> {
-        let leading = self.leading(window)?;
-        let track = window.track(leading.track)?;
-        let served = leading.expected == Some(track.ordinal_next) && leading.init == track.init_id();
-        (track.order.has_begun() && track.newest_key.is_none() && !served).then_some(leading.track)
+        let kind = window.track(self.leading(window)?.track)?.kind;
+        let waits = |selected: &&Selected| {
+            window.track(selected.track).is_some_and(|track| {
+                let expected = selected.last.map(|last| last.expected);
+                let served = expected == Some(track.ordinal_next) && selected.init == track.init_id();
+                track.kind == kind && track.order.has_begun() && track.newest_key.is_none() && !served
+            })
+        };
+        self.selected.iter().find(waits).map(|selected| selected.track)
     }
 
     pub(super) fn next(&mut self, window: &Window) -> Option<Delivery> {
         self.jump_when_behind(window);
         while let Some(entry) = window.entry(self.position) {
+            if self.switches_at(window, entry) {
+                continue;
+            }
             let sequence = self.position;
             self.position += 1;
             let Some(selected) = self.selected.iter_mut().find(|selected| selected.track == entry.header.track) else {
@@ -113,15 +126,21 @@ impl Cursor {
             if sequence < selected.from || entry.init != init.id {
                 continue;
             }
-            let follows = selected.expected == Some(entry.ordinal) && selected.init == Some(init.id);
+            let expected = selected.last.map(|last| last.expected);
+            let has_init = selected.init == Some(init.id);
+            let follows = expected == Some(entry.ordinal) && has_init;
             if !follows && !entry.header.key {
                 continue;
             }
-            let chunks = selected.expected.map_or(0, |expected| entry.ordinal.saturating_sub(expected));
-            let skipped = (chunks > 0).then_some(Skipped { track: selected.track, chunks, reason: self.reason });
-            let init_message = (selected.init != Some(init.id)).then(|| init.message.clone());
+            let chunks = expected.map_or(0, |expected| entry.ordinal.saturating_sub(expected));
+            let reason = match self.reason {
+                SkipReason::Restarted if has_init => SkipReason::Upstream,
+                reason => reason,
+            };
+            let skipped = (chunks > 0).then_some(Skipped { track: selected.track, chunks, reason });
+            let init_message = (!has_init).then(|| init.message.clone());
             selected.init = Some(init.id);
-            selected.expected = Some(entry.ordinal + 1);
+            selected.last = Some(Last { segment: entry.header.segment, expected: entry.ordinal + 1 });
             return Some(Delivery {
                 skipped,
                 init: init_message,
@@ -157,8 +176,9 @@ impl Cursor {
     }
 
     /// Every track goes on at its newest key frame at or after `lowest`. A track whose newest key frame was sent already
-    /// goes on where it is.
+    /// goes on where it is; one that another is to take the place of gives way.
     fn jump(&mut self, window: &Window, lowest: u64) {
+        self.switch_at_newest_keys(window, lowest);
         for selected in &mut self.selected {
             let newest_key = window.track(selected.track).and_then(|track| track.newest_key);
             selected.from = newest_key.unwrap_or(lowest).max(selected.from).max(lowest);
@@ -170,7 +190,11 @@ impl Cursor {
 impl Selected {
     fn at_newest_key(window: &Window, track: TrackNumber) -> Self {
         let newest_key = window.track(track).and_then(|track| track.newest_key);
-        Self { track, from: newest_key.unwrap_or(window.first), init: None, expected: None }
+        Self::from(track, newest_key.unwrap_or(window.first))
+    }
+
+    const fn from(track: TrackNumber, from: u64) -> Self {
+        Self { track, from, init: None, last: None, switch: None }
     }
 }
 

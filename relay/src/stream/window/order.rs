@@ -47,6 +47,20 @@ impl Order {
         if fits { Ok(Self::Chunk { segment, chunk }) } else { Err(Refusal::OutOfOrder { track, segment, chunk }) }
     }
 
+    /// Whether an init segment has come since the publisher came.
+    pub(super) const fn has_init(self) -> bool {
+        !matches!(self, Self::Init)
+    }
+
+    /// The segment of the newest chunk.
+    pub(super) const fn segment(self) -> Option<u32> {
+        match self {
+            Self::Init => None,
+            Self::Key { after } => after,
+            Self::Chunk { segment, .. } => Some(segment),
+        }
+    }
+
     /// Whether a chunk has come since the init segment.
     pub(super) const fn has_begun(self) -> bool {
         matches!(self, Self::Chunk { .. })

@@ -227,21 +227,154 @@ fn viewer_behind_by_bytes_skips_even_when_the_capture_times_are_wrong() {
     assert_eq!(feed.window.next(&mut cursor).unwrap().skipped.unwrap().reason, SkipReason::Behind);
 }
 
-#[test]
-fn other_rendition_is_sent_from_its_newest_key_frame_and_nothing_else_twice() {
-    let mut feed = Feed::with_inits(1 << 20);
+/// A viewer of the picture and the sound, who has had segment 0 of both, and chooses the small picture.
+fn chooses_small(feed: &mut Feed) -> Cursor {
     for track in [PICTURE, SOUND, SMALL] {
-        feed.key(track);
+        feed.chunk(track, 0, 0);
         feed.more(track);
     }
     let mut cursor = feed.window.join();
     drain(&feed.window, &mut cursor);
     assert!(cursor.select(&feed.window, SMALL));
+    assert!(!cursor.select(&feed.window, TrackNumber(9)));
+    assert!(!cursor.take_switched());
+    cursor
+}
+
+#[test]
+fn other_rendition_begins_where_the_segment_of_the_old_one_ends() {
+    for first in [PICTURE, SMALL] {
+        let mut feed = Feed::with_inits(1 << 20);
+        let mut cursor = chooses_small(&mut feed);
+        feed.more(PICTURE);
+        feed.more(SOUND);
+        assert_eq!(drain(&feed.window, &mut cursor), ["1/0/2", "2/0/2"]);
+        assert_eq!((cursor.selected().collect::<Vec<_>>(), cursor.take_switched()), (vec![PICTURE, SOUND], false));
+        // Whichever comes first; the old one's last chunk may come behind the new one's first.
+        if first == SMALL {
+            feed.key(SMALL);
+            feed.more(PICTURE);
+            feed.key(PICTURE);
+        } else {
+            feed.more(PICTURE);
+            feed.key(PICTURE);
+            feed.key(SMALL);
+        }
+        feed.more(SOUND);
+        feed.more(PICTURE);
+        feed.more(SMALL);
+        let got = drain(&feed.window, &mut cursor);
+        assert_eq!(got, ["1/0/3", "init 3", "3/1/0", "2/0/3", "3/1/1"], "{first}");
+        assert_eq!((cursor.selected().collect::<Vec<_>>(), cursor.take_switched()), (vec![SMALL, SOUND], true));
+        // And back.
+        assert!(cursor.select(&feed.window, PICTURE));
+        feed.key(PICTURE);
+        feed.key(SMALL);
+        assert_eq!(drain(&feed.window, &mut cursor), ["init 1", "1/2/0"]);
+    }
+}
+
+#[test]
+fn segment_of_the_old_rendition_waits_a_moment_for_the_new_one_while_sound_goes_on() {
+    let mut feed = Feed::with_inits(1 << 20);
+    let mut cursor = chooses_small(&mut feed);
+    feed.key(PICTURE);
     feed.more(PICTURE);
     feed.more(SOUND);
-    assert_eq!(drain(&feed.window, &mut cursor), ["init 3", "3/0/0", "3/0/1", "2/0/2"]);
-    assert_eq!(cursor.selected().collect::<Vec<_>>(), [SOUND, SMALL]);
-    assert!(!cursor.select(&feed.window, TrackNumber(9)));
+    assert_eq!(drain(&feed.window, &mut cursor), ["2/0/2"]);
+    feed.key(SMALL);
+    assert_eq!(drain(&feed.window, &mut cursor), ["init 3", "3/1/0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rendition_that_does_not_come_changes_nothing() {
+    let mut feed = Feed::with_inits(1 << 20);
+    feed.chunk(PICTURE, 0, 0);
+    feed.key(SOUND);
+    let mut cursor = feed.window.join();
+    drain(&feed.window, &mut cursor);
+    assert!(cursor.select(&feed.window, SMALL));
+    feed.key(PICTURE);
+    tokio::time::advance(std::time::Duration::from_millis(499)).await;
+    feed.more(PICTURE);
+    feed.more(SOUND);
+    assert_eq!(drain(&feed.window, &mut cursor), ["2/0/1"]);
+    tokio::time::advance(std::time::Duration::from_millis(1)).await;
+    feed.more(PICTURE);
+    assert_eq!(drain(&feed.window, &mut cursor), ["1/1/0", "1/1/1", "1/1/2"]);
+    feed.key(PICTURE);
+    feed.key(SMALL);
+    assert_eq!(drain(&feed.window, &mut cursor), ["1/2/0"]);
+    assert!(!cursor.take_switched());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rendition_that_counts_otherwise_begins_at_its_newest_key_frame() {
+    let mut feed = Feed::with_inits(1 << 20);
+    feed.chunk(PICTURE, 70, 0);
+    feed.chunk(SMALL, 3, 0);
+    let mut cursor = feed.window.join();
+    drain(&feed.window, &mut cursor);
+    assert!(cursor.select(&feed.window, SMALL));
+    feed.key(PICTURE);
+    assert_eq!(drain(&feed.window, &mut cursor), Vec::<String>::new());
+    feed.key(SMALL);
+    tokio::time::advance(std::time::Duration::from_millis(500)).await;
+    feed.more(PICTURE);
+    assert_eq!(drain(&feed.window, &mut cursor), ["init 3", "3/4/0"]);
+}
+
+#[test]
+fn choice_that_is_taken_back_leaves_no_gap() {
+    let mut feed = Feed::with_inits(1 << 20);
+    let mut cursor = chooses_small(&mut feed);
+    feed.key(PICTURE);
+    feed.more(PICTURE);
+    feed.more(SOUND);
+    assert_eq!(drain(&feed.window, &mut cursor), ["2/0/2"]);
+    assert!(cursor.select(&feed.window, PICTURE));
+    feed.key(SMALL);
+    assert_eq!(drain(&feed.window, &mut cursor), ["1/1/0", "1/1/1"]);
+    assert!(!cursor.take_switched());
+}
+
+#[test]
+fn viewer_who_chooses_before_anything_was_sent_gets_nothing_of_the_other_rendition() {
+    let mut feed = Feed::with_inits(1 << 20);
+    for track in [PICTURE, SMALL, SOUND] {
+        feed.key(track);
+        feed.more(track);
+    }
+    let mut cursor = feed.window.join();
+    assert!(cursor.select(&feed.window, SMALL));
+    assert!(cursor.take_switched());
+    assert_eq!(drain(&feed.window, &mut cursor), ["init 3", "3/0/0", "3/0/1", "init 2", "2/0/0", "2/0/1"]);
+}
+
+#[test]
+fn viewer_that_has_fallen_behind_gets_the_other_rendition_from_its_newest_key_frame_on() {
+    let mut feed = Feed::with_inits(1 << 20);
+    let mut cursor = chooses_small(&mut feed);
+    for _ in 0..60 {
+        feed.frame();
+        feed.more(PICTURE);
+        feed.more(SMALL);
+    }
+    feed.key(PICTURE);
+    feed.key(SMALL);
+    feed.more(PICTURE);
+    feed.more(SMALL);
+    assert_eq!(drain(&feed.window, &mut cursor), ["init 3", "3/1/0", "3/1/1"]);
+}
+
+#[test]
+fn other_rendition_takes_over_from_one_that_is_sent_no_more() {
+    let mut feed = Feed::with_inits(1 << 20);
+    let mut cursor = chooses_small(&mut feed);
+    feed.key(SMALL);
+    assert_eq!(drain(&feed.window, &mut cursor), Vec::<String>::new());
+    feed.key(SMALL);
+    assert_eq!(drain(&feed.window, &mut cursor), ["init 3", "3/2/0"]);
 }
 
 #[test]
@@ -411,16 +544,17 @@ proptest! {
                 Happening::BeginAgain => window.begin_again(),
                 Happening::Join(viewer) => viewers[viewer] = (window.join(), HashMap::new()),
                 Happening::Select { viewer, track } => {
-                    let (cursor, seen) = &mut viewers[viewer];
-                    prop_assert!(cursor.select(&window, TrackNumber(track)));
-                    let selected: Vec<_> = cursor.selected().collect();
-                    // A track that comes back begins anew.
-                    seen.retain(|track, _| selected.contains(track));
+                    prop_assert!(viewers[viewer].0.select(&window, TrackNumber(track)));
                 }
                 Happening::Read { viewer, most } => {
                     let (cursor, seen) = &mut viewers[viewer];
                     for _ in 0..most {
                         let Some(delivery) = window.next(cursor) else { break };
+                        if cursor.take_switched() {
+                            // A track that comes back begins anew.
+                            let selected: Vec<_> = cursor.selected().collect();
+                            seen.retain(|track, _| selected.contains(track));
+                        }
                         let (header, payload) = MediaHeader::decode(&delivery.chunk).unwrap();
                         let id = u64::from_be_bytes(payload[..8].try_into().unwrap());
                         prop_assert!(cursor.selected().any(|track| track == header.track));

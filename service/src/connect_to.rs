@@ -1,4 +1,4 @@
-//! Where a public address is really dialled, when the directory can't reach it as the public does: behind a router that does not
+//! Where a relay's public address is really dialled, when a server can't reach it as the public does: behind a router that does not
 //! turn its own public address around, or in a network of containers. The form is that of curl's `--connect-to`.
 
 use std::str::FromStr;
@@ -20,7 +20,8 @@ pub struct InvalidConnectTo;
 
 impl ConnectTo {
     /// Where to dial for this host and port; none when this says nothing about them.
-    pub(super) fn apply(&self, host: &str, port: u16) -> Option<(String, u16)> {
+    #[must_use]
+    pub fn apply(&self, host: &str, port: u16) -> Option<(String, u16)> {
         let (public_host, public_port) = &self.public;
         let hosts = public_host.as_ref().is_none_or(|public| public.eq_ignore_ascii_case(host));
         let ports = public_port.is_none_or(|public| public == port);

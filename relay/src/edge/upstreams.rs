@@ -1,0 +1,317 @@
+//! Which relay a stream is pulled from, and when the next one is tried. Pure: tickets and times go in, decisions come out.
+
+use std::time::Duration;
+
+use protocol::{
+    RelayName, Secret,
+    http::RelayAddress,
+    limits::{CLIENT_PATIENCE, RELAYS_NAMED_MAX},
+    ticket::Grant,
+};
+use tokio::time::Instant;
+
+/// Pause after the first round that found no upstream; it doubles up to [`PAUSE_MAX`]. There is none within a round.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// Longest pause between two rounds: how long an upstream that is back may wait.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long an upstream may take to answer at last: rounds that found none are borne with longer.
+const PATIENCE_MAX: Duration = Duration::from_secs(4);
+
+/// Where a stream may be pulled from.
+#[derive(Debug)]
+pub(super) struct Upstreams {
+    /// This relay.
+    own: RelayName,
+    list: Vec<RelayAddress>,
+    newest: Option<Newest>,
+    /// The index of the one to try next.
+    next: usize,
+    /// Those to try before it.
+    preferred: Vec<RelayName>,
+    /// Attempts of this round that came to nothing.
+    failures: usize,
+    /// Rounds that found none since one was found.
+    rounds: u32,
+    not_before: Option<Instant>,
+}
+
+/// The newest ticket.
+#[derive(Debug)]
+struct Newest {
+    ticket: Secret,
+    epoch: u32,
+    issued_at_s: u64,
+    expires_at_s: u64,
+}
+
+/// One to try now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attempt {
+    /// Which.
+    pub(super) upstream: RelayAddress,
+    /// With which ticket.
+    pub(super) ticket: Secret,
+    /// When the ticket ends, in seconds since the Unix epoch.
+    pub(super) expires_at_s: u64,
+    /// How long it may take to answer.
+    pub(super) patience: Duration,
+}
+
+impl Upstreams {
+    /// Those of the relay `own`, which knows of none.
+    pub(super) const fn new(own: RelayName) -> Self {
+        Self {
+            own,
+            list: Vec::new(),
+            newest: None,
+            next: 0,
+            preferred: Vec::new(),
+            failures: 0,
+            rounds: 0,
+            not_before: None,
+        }
+    }
+
+    /// Takes note of a viewer's ticket. The newest one's list counts.
+    pub(super) fn learn(&mut self, grant: &Grant, ticket: &Secret, now: Instant) {
+        let others = grant.upstream.iter().filter(|upstream| upstream.name != self.own);
+        let list: Vec<_> = others.take(RELAYS_NAMED_MAX).cloned().collect();
+        let is_newer = |newest: &Newest| (grant.epoch, grant.issued_at_s) >= (newest.epoch, newest.issued_at_s);
+        if list.is_empty() || !self.newest.as_ref().is_none_or(is_newer) {
+            return;
+        }
+        if self.list != list {
+            self.list = list;
+            (self.next, self.failures, self.rounds) = (0, 0, 0);
+            // Other relays need no patience, but a crowd with lists of all kinds makes nobody dial without a pause.
+            self.not_before = self.not_before.map(|at| at.min(now + PAUSE_MIN));
+        }
+        let (epoch, issued_at_s, expires_at_s) = (grant.epoch, grant.issued_at_s, grant.expires_at_s);
+        self.newest = Some(Newest { ticket: ticket.clone(), epoch, issued_at_s, expires_at_s });
+    }
+
+    /// The epoch of the newest ticket.
+    pub(super) fn epoch(&self) -> u32 {
+        self.newest.as_ref().map_or(0, |newest| newest.epoch)
+    }
+
+    /// The newest ticket, whatever it names.
+    pub(super) fn ticket(&self) -> Option<&Secret> {
+        self.newest.as_ref().map(|newest| &newest.ticket)
+    }
+
+    /// The newest ticket and when it ends, where it is good for this upstream.
+    pub(super) fn ticket_for(&self, upstream: &RelayName) -> Option<(&Secret, u64)> {
+        let newest = self.newest.as_ref()?;
+        let is_named = self.list.iter().any(|named| named.name == *upstream);
+        is_named.then_some((&newest.ticket, newest.expires_at_s))
+    }
+
+    /// The stream goes on at these relays: they are tried first. Only names count, as anybody can say an address; `false`: the ticket
+    /// allows none of them.
+    pub(super) fn prefer(&mut self, relays: &[RelayAddress]) -> bool {
+        let allowed = |name: &RelayName| self.list.iter().any(|upstream| upstream.name == *name);
+        self.preferred = relays.iter().map(|relay| relay.name.clone()).filter(allowed).collect();
+        !self.preferred.is_empty()
+    }
+
+    /// Whether there are others than `upstream`.
+    pub(super) fn has_others_than(&self, upstream: &RelayName) -> bool {
+        self.list.iter().any(|other| other.name != *upstream)
+    }
+
+    /// Whether a whole round found no upstream.
+    pub(super) const fn none_found(&self) -> bool {
+        self.rounds > 0
+    }
+
+    /// The one to try at `now`, other than `avoided`, if it is time for one.
+    pub(super) fn next(&mut self, avoided: Option<&RelayName>, now: Instant) -> Option<Attempt> {
+        if self.not_before.is_some_and(|at| now < at) {
+            return None;
+        }
+        let upstream = self.pick(avoided)?;
+        let newest = self.newest.as_ref()?;
+        let patience = (CLIENT_PATIENCE * 2_u32.pow(self.rounds.min(8))).min(PATIENCE_MAX);
+        Some(Attempt { upstream, ticket: newest.ticket.clone(), expires_at_s: newest.expires_at_s, patience })
+    }
+
+    fn pick(&mut self, avoided: Option<&RelayName>) -> Option<RelayAddress> {
+        let may = |upstream: &&RelayAddress| avoided != Some(&upstream.name);
+        while !self.preferred.is_empty() {
+            let name = self.preferred.remove(0);
+            if let Some(upstream) = self.list.iter().filter(may).find(|upstream| upstream.name == name) {
+                return Some(upstream.clone());
+            }
+        }
+        for _ in 0..self.list.len() {
+            let upstream = self.list.get(self.next % self.list.len())?;
+            self.next = (self.next + 1) % self.list.len();
+            if may(&upstream) {
+                return Some(upstream.clone());
+            }
+        }
+        None
+    }
+
+    /// The last attempt has come to nothing.
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.failures += 1;
+        if self.failures >= self.list.len() {
+            self.not_before = Some(now + (PAUSE_MIN * 2_u32.pow(self.rounds.min(8))).min(PAUSE_MAX));
+            self.failures = 0;
+            self.rounds += 1;
+        }
+    }
+
+    /// The last attempt has brought the stream.
+    pub(super) fn succeeded(&mut self) {
+        (self.failures, self.rounds, self.not_before) = (0, 0, None);
+        self.preferred.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{StreamId, ViewerId};
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn name(text: &str) -> RelayName {
+        text.parse().unwrap()
+    }
+
+    fn address(text: &str) -> RelayAddress {
+        RelayAddress { name: name(text), url: format!("ws://{text}.example/ws").parse().unwrap() }
+    }
+
+    fn grant(epoch: u32, issued_at_s: u64, upstreams: &[&str]) -> Grant {
+        let stream = StreamId::of(&"test".parse().unwrap(), 1);
+        let upstream = upstreams.iter().map(|text| address(text)).collect();
+        Grant { upstream, ..Grant::watch(stream, epoch, vec![name("own")], ViewerId(1), issued_at_s) }
+    }
+
+    struct World {
+        upstreams: Upstreams,
+        now: Instant,
+    }
+
+    impl World {
+        fn new(upstreams: &[&str]) -> Self {
+            let mut world = Self { upstreams: Upstreams::new(name("own")), now: Instant::now() };
+            world.learn(1, 100, upstreams);
+            world
+        }
+
+        fn learn(&mut self, epoch: u32, issued_at_s: u64, upstreams: &[&str]) {
+            let ticket = format!("ticket of {epoch}/{issued_at_s}").as_str().into();
+            self.upstreams.learn(&grant(epoch, issued_at_s, upstreams), &ticket, self.now);
+        }
+
+        fn next(&mut self, avoided: Option<&str>) -> Option<String> {
+            let avoided = avoided.map(name);
+            let attempt = self.upstreams.next(avoided.as_ref(), self.now)?;
+            Some(attempt.upstream.name.to_string())
+        }
+
+        /// Who is tried until there is a pause, and the pause.
+        fn round(&mut self) -> (Vec<String>, Duration) {
+            let mut tried = vec![];
+            while let Some(upstream) = self.next(None) {
+                tried.push(upstream);
+                self.upstreams.failed(self.now);
+            }
+            let begun = self.now;
+            while self.upstreams.not_before.is_some_and(|at| self.now < at) {
+                self.now += MS;
+            }
+            (tried, self.now - begun)
+        }
+    }
+
+    #[test]
+    fn list_is_tried_without_a_pause_and_then_round_with_growing_ones() {
+        let mut world = World::new(&["a", "own", "b"]);
+        for pause_ms in [100, 200, 400, 800, 1000, 1000] {
+            let (tried, pause) = world.round();
+            assert_eq!((tried, pause), (vec!["a".to_owned(), "b".to_owned()], pause_ms * MS));
+        }
+        world.upstreams.succeeded();
+        assert_eq!(world.round().1, 100 * MS);
+    }
+
+    #[test]
+    fn one_that_was_lost_is_tried_after_all_others() {
+        let mut world = World::new(&["a", "b", "c"]);
+        assert_eq!(world.next(None).unwrap(), "a");
+        world.upstreams.succeeded();
+        assert_eq!(world.round().0, ["b", "c", "a"]);
+    }
+
+    #[test]
+    fn patience_grows_with_rounds_in_vain() {
+        let mut world = World::new(&["a"]);
+        let mut patience = vec![];
+        for _ in 0..5 {
+            patience.push(world.upstreams.next(None, world.now).unwrap().patience.as_secs());
+            world.upstreams.failed(world.now);
+            world.now += PAUSE_MAX;
+        }
+        assert_eq!(patience, [1, 2, 4, 4, 4]);
+    }
+
+    #[test]
+    fn newer_ticket_replaces_the_list_and_an_older_one_does_not() {
+        let mut world = World::new(&["a"]);
+        world.learn(1, 99, &["x"]);
+        assert!(world.upstreams.ticket_for(&name("x")).is_none());
+        world.learn(1, 101, &["b", "c"]);
+        world.learn(0, 500, &["x"]);
+        world.learn(1, 102, &["own"]);
+        assert!(world.upstreams.ticket_for(&name("a")).is_none());
+        let (ticket, _) = world.upstreams.ticket_for(&name("b")).unwrap();
+        assert_eq!(ticket.expose(), "ticket of 1/101");
+        world.learn(2, 50, &["d"]);
+        assert_eq!((world.upstreams.epoch(), world.round().0), (2, vec!["d".to_owned()]));
+    }
+
+    #[test]
+    fn other_list_shortens_the_pause_and_abolishes_it_not() {
+        let mut world = World::new(&["a"]);
+        for _ in 0..5 {
+            world.round();
+        }
+        assert_eq!(world.next(None).unwrap(), "a");
+        world.upstreams.failed(world.now);
+        world.learn(1, 101, &["b"]);
+        assert_eq!(world.next(None), None);
+        world.now += PAUSE_MIN;
+        assert_eq!(world.next(None).unwrap(), "b");
+    }
+
+    #[test]
+    fn where_a_stream_moves_is_tried_first_if_the_ticket_names_it() {
+        let mut world = World::new(&["a", "b", "c"]);
+        assert_eq!(world.next(None).unwrap(), "a");
+        world.upstreams.succeeded();
+        let elsewhere = RelayAddress { name: name("c"), url: "ws://evil.example/ws".parse().unwrap() };
+        assert!(world.upstreams.prefer(&[address("x"), elsewhere, address("a")]));
+        let attempt = world.upstreams.next(Some(&name("a")), world.now).unwrap();
+        assert_eq!(attempt.upstream, address("c"), "at the address that the directory has signed");
+        assert_eq!(world.next(Some("a")).unwrap(), "b");
+        assert_eq!(world.next(Some("a")).unwrap(), "c");
+        assert!(!world.upstreams.prefer(&[address("x")]));
+    }
+
+    #[test]
+    fn there_may_be_nobody_else() {
+        let mut world = World::new(&["a"]);
+        assert_eq!(world.next(Some("a")), None);
+        assert!(!world.upstreams.has_others_than(&name("a")) && world.upstreams.has_others_than(&name("b")));
+        assert_eq!(World::new(&[]).next(None), None);
+    }
+}
