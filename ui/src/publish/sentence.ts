@@ -38,9 +38,11 @@ export function sentenceOf(now: Circumstances): string {
     if (now.woke) return "This computer was asleep. Connecting again; viewers wait.";
     return SENTENCES[state];
   }
-  if (now.source === "gone") return "Viewers see a card that says so. The stream, its link and its viewers stay.";
+  if (now.source === "gone")
+    return "What you shared was closed, or sharing it was stopped. Viewers see a card; the stream and its link stay.";
   if (now.source === "hidden")
     return "What you share is hidden or minimised. Viewers see its last picture until it is back on your screen.";
+  if (now.woke) return "This computer was asleep. The stream goes on.";
   if (now.line === "too_slow") {
     const what = now.hasSmall
       ? "Your connection is too slow for the full picture: who watches the small one still gets it."
@@ -50,7 +52,6 @@ export function sentenceOf(now: Circumstances): string {
   const rate = bitrateInWords(now.pictureKbit);
   if (now.line === "slow")
     return `Your connection is slow: the picture is sent at ${rate}. It gets sharper by itself when there is room.`;
-  if (now.woke) return "This computer was asleep. The stream goes on.";
   if (now.line === "good_again") return `Your connection is good again: the picture is sent at ${rate}.`;
   if (now.behind) return "People see your screen, but your connection is slow: some frames are left out.";
   return SENTENCES.live;
