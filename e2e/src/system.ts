@@ -1,7 +1,7 @@
 // The real servers on free ports of loopback: one directory and some relays, each ended by its own id.
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -44,6 +44,7 @@ export class System {
   readonly joinTokens: string[] = [];
   readonly #others: Program[] = [];
   readonly #env: NodeJS.ProcessEnv;
+  #options: SystemOptions = {};
   readonly relays: Relay[] = [];
   directory!: Server;
 
@@ -56,9 +57,8 @@ export class System {
     const env = options.log === undefined ? {} : { RUST_LOG: options.log };
     const system = new System(await mkdtemp(join(tmpdir(), "dead-streaming-")), env);
     try {
-      const flags = ["--listen", "127.0.0.1:0", "--data-dir", system.dataDir("directory")];
-      const joinWith: NodeJS.ProcessEnv = options.joinTokens ? {} : { JOIN_SECRET: system.joinSecret };
-      system.directory = await system.#server("directory", [...flags, ...(options.directoryFlags ?? [])], joinWith);
+      system.#options = options;
+      system.directory = await system.#startDirectory("127.0.0.1:0");
       for (let n = 1; n <= (options.relays ?? 2); n++) await system.startRelay(`relay-${n}`, options);
       return system;
     } catch (error) {
@@ -82,6 +82,16 @@ export class System {
     const where = ["--data-dir", this.dataDir("directory"), "--internal-listen", this.#internal()];
     const { stdout } = await run(join(BINARIES, "directory"), [...command, ...where], { env: process.env });
     return stdout.trim();
+  }
+
+  /** Kills the directory and starts it again where it was; `forgetting` all that it kept but the key that it signs with. */
+  async restartDirectory({ forgetting = false } = {}): Promise<void> {
+    await this.directory.program.end("SIGKILL");
+    const folder = this.dataDir("directory");
+    for (const name of forgetting ? await readdir(folder) : []) {
+      if (name !== "ticket-key.der") await rm(join(folder, name), { recursive: true });
+    }
+    this.directory = await this.#startDirectory(`127.0.0.1:${this.directory.port}`);
   }
 
   /** Everything that the servers and broadcasters have printed. */
@@ -134,6 +144,13 @@ export class System {
     if (this.directory) await end("directory", this.directory.program);
     await rm(this.#folder, { recursive: true, force: true });
     if (problems.length > 0) throw new Error(problems.join("\n"));
+  }
+
+  async #startDirectory(listen: string): Promise<Server> {
+    const { joinTokens, directoryFlags = [] } = this.#options;
+    const joinWith: NodeJS.ProcessEnv = joinTokens ? {} : { JOIN_SECRET: this.joinSecret };
+    const flags = ["--listen", listen, "--data-dir", this.dataDir("directory"), ...directoryFlags];
+    return await this.#server("directory", flags, joinWith);
   }
 
   async #newJoinToken(): Promise<string> {

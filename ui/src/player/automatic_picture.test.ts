@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { AutomaticPicture, CLIMB_MS_FIRST, CLIMB_MS_MAX, LATE_FOR_MS, LATE_MS, TROUBLES_MS } from "./automatic_picture";
+import {
+  AutomaticPicture,
+  CLIMB_MS_FIRST,
+  CLIMB_MS_MAX,
+  FAR_TOO_LATE_MS,
+  LATE_FOR_MS,
+  TROUBLES_MS,
+} from "./automatic_picture";
 
 /** Looks ten times a second, as arrivals do; what happens in between is told by `at`. */
 class Viewer {
@@ -8,11 +15,11 @@ class Viewer {
   readonly automatic = new AutomaticPicture(0);
 
   /** Time passes; the moments, in seconds, at which the picture changed. */
-  passes(ms: number, lateness = 100): number[] {
+  passes(ms: number, lateness = 100, growth = 0): number[] {
     const changes: number[] = [];
     for (const end = this.now + ms; this.now < end; ) {
       this.now += 100;
-      this.automatic.arrived(this.now, lateness);
+      this.automatic.arrived(this.now, lateness + ((this.now - (end - ms)) * growth) / 1000);
       if (this.automatic.look(this.now, this.pictures)) changes.push(this.now / 1000);
     }
     return changes;
@@ -58,8 +65,20 @@ describe("a smaller picture", () => {
   it("is taken when pictures come later and later, before anything is left out", () => {
     const viewer = new Viewer();
     viewer.passes(5000);
-    expect(viewer.passes(LATE_FOR_MS, 100 + LATE_MS + 50)).toEqual([]);
-    expect(viewer.passes(500, 100 + LATE_MS + 50)).toEqual([7.1]);
+    expect(viewer.passes(LATE_FOR_MS, 850, 300)).toEqual([]);
+    expect(viewer.passes(500, 1450, 300)).toEqual([7.1]);
+  });
+
+  it("is taken when they come so late that there is much to catch up with", () => {
+    const viewer = new Viewer();
+    viewer.passes(5000);
+    expect(viewer.passes(3000, 100 + FAR_TOO_LATE_MS)).toEqual([7.1]);
+  });
+
+  it("is not taken when they come late but no later: that may be so before the relay", () => {
+    const viewer = new Viewer();
+    viewer.passes(5000);
+    expect(viewer.passes(20_000, 2000)).toEqual([]);
   });
 
   it("is not taken for a moment of lateness, as after a change of relay", () => {

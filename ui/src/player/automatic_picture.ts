@@ -4,9 +4,13 @@
 /** So many skips and stalls within this time are more than a hiccup. */
 export const TROUBLES_MAX = 2;
 export const TROUBLES_MS = 10_000;
-/** Chunks that come this much later than they could, for this long: the connection carries less than is sent. */
+/** Chunks that come this much later than they could, for this long, and later and later: the connection carries less than is sent.
+ * What is late but stays as late as it is may have been late before it came to the relay, and a smaller picture would be, too. */
 export const LATE_MS = 700;
 export const LATE_FOR_MS = 2000;
+export const LATER_BY_MS = 400;
+/** So late it is worth a smaller picture in any case: with room to spare the delay can be made up for. */
+export const FAR_TOO_LATE_MS = 3000;
 /** Calm after which a larger picture is tried. Each try that fails doubles it. */
 export const CLIMB_MS_FIRST = 20_000;
 export const CLIMB_MS_MAX = 300_000;
@@ -24,7 +28,7 @@ export class AutomaticPicture {
   #settledAt = Number.NEGATIVE_INFINITY;
   #climbMs = CLIMB_MS_FIRST;
   #climbedAt: number | null = null;
-  #lateSince: number | null = null;
+  #late: { since: number; ms: number } | null = null;
   #lateMs = 0;
   #best = Number.POSITIVE_INFINITY;
   #bestBefore = Number.POSITIVE_INFINITY;
@@ -58,11 +62,11 @@ export class AutomaticPicture {
     this.#best = Math.min(this.#best, latenessMs);
     this.#lateMs = latenessMs - Math.min(this.#best, this.#bestBefore);
     if (this.#lateMs <= LATE_MS) {
-      this.#lateSince = null;
+      this.#late = null;
       return;
     }
     this.#calmSince = now;
-    if (now >= this.#settledAt) this.#lateSince ??= now;
+    if (now >= this.#settledAt) this.#late ??= { since: now, ms: this.#lateMs };
   }
 
   /** How much later the last picture came than it could. */
@@ -73,7 +77,7 @@ export class AutomaticPicture {
   /** The connection is a new one: nothing is known of it, but what was learnt of larger pictures stays. */
   begin(now: number): void {
     this.#troubles = [];
-    this.#lateSince = null;
+    this.#late = null;
     this.#lateMs = 0;
     this.#calmSince = now;
     this.#best = Number.POSITIVE_INFINITY;
@@ -92,13 +96,17 @@ export class AutomaticPicture {
       this.#climbedAt = null;
       this.#climbMs = CLIMB_MS_FIRST;
     }
-    const late = this.#lateSince !== null && now - this.#lateSince >= LATE_FOR_MS;
-    if (late || this.#troubles.length >= TROUBLES_MAX) return this.#down(now, pictures);
+    if (this.#isTooLate(now) || this.#troubles.length >= TROUBLES_MAX) return this.#down(now, pictures);
     if (this.#steps === 0 || now - this.#calmSince < this.#climbMs) return false;
     this.#steps -= 1;
     this.#climbedAt = now;
     this.#settle(now);
     return true;
+  }
+
+  #isTooLate(now: number): boolean {
+    if (this.#late === null || now - this.#late.since < LATE_FOR_MS) return false;
+    return this.#lateMs >= FAR_TOO_LATE_MS || this.#lateMs - this.#late.ms >= LATER_BY_MS;
   }
 
   #down(now: number, pictures: number): boolean {
@@ -112,7 +120,7 @@ export class AutomaticPicture {
 
   #settle(now: number): void {
     this.#troubles = [];
-    this.#lateSince = null;
+    this.#late = null;
     this.#calmSince = now;
     this.#settledAt = now + SETTLE_MS;
   }
