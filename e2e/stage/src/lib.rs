@@ -9,6 +9,7 @@ mod proxy;
 mod relay_key;
 mod server;
 mod socket;
+mod store;
 mod system;
 
 pub use plan::{Plan, RelayPlan};
@@ -17,6 +18,7 @@ pub use proxy::{Change, Proxy, Tally, Way, Weather};
 pub use relay_key::RelayKey;
 pub use server::Cable;
 pub use socket::{Got, Socket};
+pub use store::Store;
 pub use system::{Answer, Created, JOIN_SECRET, System, tracks};
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

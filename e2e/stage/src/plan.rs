@@ -5,6 +5,8 @@
 pub struct Plan {
     /// The relays.
     pub relays: Vec<RelayPlan>,
+    /// Two directories behind one address, which share a store.
+    pub shared: bool,
     /// More flags for the directory.
     pub directory_flags: Vec<String>,
     /// More variables for all servers.
@@ -41,6 +43,7 @@ impl Plan {
         ];
         Self {
             relays: (1..=count).map(relay).collect(),
+            shared: false,
             directory_flags: vec![],
             environment: limits.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             log: "info",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    Proxy, eventually,
+    Proxy, Store, eventually,
     plan::{Plan, RelayPlan},
     process::binary,
     server::{Cable, Server, fixed_port},
@@ -26,10 +26,19 @@ pub fn tracks() -> Value {
 /// A directory, and relays that have joined it.
 pub struct System {
     directory: Server,
+    shared: Option<Shared>,
     relays: Vec<Server>,
     folder: TempDir,
     http: Client,
     log: &'static str,
+}
+
+/// What a system has with which two directories are one.
+struct Shared {
+    store: Store,
+    second: Server,
+    /// The address before both.
+    front: Proxy,
 }
 
 /// The answer of the directory to a call.
@@ -85,8 +94,11 @@ impl System {
 
     /// A directory and relays as planned, all of which are ready. Their ports stay theirs while they are down.
     pub async fn start_plan(plan: &Plan) -> Self {
-        let flags = plan.directory_flags.clone();
-        let mut system = Self::open(flags, &plan.environment, plan.log, fixed_port()).await;
+        let mut system = if plan.shared {
+            Self::open_shared(plan).await
+        } else {
+            Self::open(plan.directory_flags.clone(), &plan.environment, plan.log, fixed_port()).await
+        };
         for relay in &plan.relays {
             system.add_planned(relay, &plan.environment).await;
         }
@@ -115,7 +127,66 @@ impl System {
             past_log: vec![],
         };
         directory.start().await;
-        Self { directory, relays: vec![], folder, http: Client::new(), log }
+        Self { directory, shared: None, relays: vec![], folder, http: Client::new(), log }
+    }
+
+    async fn open_shared(plan: &Plan) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::start(folder.path()).await;
+        let mut flags = plan.directory_flags.clone();
+        flags.extend(["--store".into(), store.url()]);
+        let mut system = Self::open(flags, &plan.environment, plan.log, fixed_port()).await;
+        // Both sign with one key, and know the same operator.
+        let data = system.folder.path().join("directory-2");
+        std::fs::create_dir(&data).unwrap();
+        for file in ["ticket-key.der", "operator-token"] {
+            std::fs::copy(system.directory.data.join(file), data.join(file)).unwrap();
+        }
+        let first = &system.directory;
+        let (arguments, environment) = (first.arguments.clone(), first.environment.clone());
+        let (listen, internal) = (fixed_port(), fixed_port());
+        let mut second = Server {
+            name: "directory-2".into(),
+            binary: "directory",
+            up: first.up,
+            arguments,
+            environment,
+            data,
+            listen,
+            internal,
+            cable: None,
+            process: None,
+            past_log: vec![],
+        };
+        second.start().await;
+        let front = Proxy::before_all(vec![first.listen, listen]).await;
+        system.shared = Some(Shared { store, second, front });
+        system
+    }
+
+    /// The store that two directories share.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.as_ref().expect("a plan with two directories").store
+    }
+
+    /// Ends the store by force, or starts it again, empty.
+    pub async fn store_dies(&mut self, dies: bool) {
+        let folder = self.folder.path().to_owned();
+        let store = &mut self.shared.as_mut().expect("a plan with two directories").store;
+        if dies { store.kill().await } else { store.restart(&folder).await }
+    }
+
+    /// The own address of a directory, whatever is before it.
+    #[must_use]
+    pub fn directory_at(&self, name: &str) -> String {
+        format!("http://{}", self.server(name).listen)
+    }
+
+    /// What a server says about its readiness: the HTTP status and the words.
+    pub async fn readiness(&self, name: &str) -> Option<(u16, String)> {
+        let answer = self.http.get(format!("http://{}/readyz", self.server(name).internal)).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
     /// Starts a relay process; gives its public address, ws://.../ws.
@@ -269,12 +340,14 @@ impl System {
     }
 
     fn server(&self, name: &str) -> &Server {
-        let mut all = self.relays.iter().chain([&self.directory]);
+        let second = self.shared.iter().map(|shared| &shared.second);
+        let mut all = self.relays.iter().chain([&self.directory]).chain(second);
         all.find(|server| server.name == name).unwrap_or_else(|| panic!("no server is called {name}"))
     }
 
     fn server_mut(&mut self, name: &str) -> &mut Server {
-        let mut all = self.relays.iter_mut().chain([&mut self.directory]);
+        let second = self.shared.iter_mut().map(|shared| &mut shared.second);
+        let mut all = self.relays.iter_mut().chain([&mut self.directory]).chain(second);
         all.find(|server| server.name == name).unwrap_or_else(|| panic!("no server is called {name}"))
     }
 
@@ -302,7 +375,8 @@ impl System {
     /// The logs of all processes, a line each.
     #[must_use]
     pub fn logs(&self) -> Vec<String> {
-        self.relays.iter().chain([&self.directory]).flat_map(Server::log).collect()
+        let second = self.shared.iter().map(|shared| &shared.second);
+        self.relays.iter().chain([&self.directory]).chain(second).flat_map(Server::log).collect()
     }
 
     /// The directory's private key: what an attacker never has, for tickets that could not be got otherwise.
@@ -315,13 +389,13 @@ impl System {
     /// An address of the public listener.
     #[must_use]
     pub fn at(&self, path: &str) -> String {
-        format!("http://{}{path}", self.directory.listen)
+        format!("http://{}{path}", self.public())
     }
 
-    /// The public listener.
+    /// The public listener, or what is before two.
     #[must_use]
-    pub const fn public(&self) -> SocketAddr {
-        self.directory.listen
+    pub fn public(&self) -> SocketAddr {
+        self.shared.as_ref().map_or(self.directory.listen, |shared| shared.front.address())
     }
 
     /// The internal listener.

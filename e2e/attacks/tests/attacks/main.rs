@@ -5,6 +5,7 @@ mod flood;
 mod join;
 mod pages;
 mod publish;
+mod pull;
 mod sealed;
 mod tokens;
 mod watch;
