@@ -78,7 +78,9 @@ pub struct Outcome {
 }
 
 impl Tape {
-    pub(crate) fn new(reports: Vec<Report>, made: Vec<Made>, diary: Vec<(u64, String)>, ended_us: u64) -> Self {
+    /// What viewers saw until `ended_us`, and what was made, if its maker keeps book.
+    #[must_use]
+    pub fn new(reports: Vec<Report>, made: Vec<Made>, diary: Vec<(u64, String)>, ended_us: u64) -> Self {
         let kept_book = !made.is_empty();
         let mut tape = Self { reports, made, diary, ended_us, kept_book };
         if !kept_book {
