@@ -42,7 +42,10 @@ impl LoadMeter {
     /// A meter that begins now.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+        // A relay that was given fewer threads than there are cores can't use the others.
+        let threads = tokio::runtime::Handle::try_current().map_or(usize::MAX, |own| own.metrics().num_workers());
+        let cores = available_parallelism().map_or(1, |cores| cores.get().min(threads));
+        let cores = u32::try_from(cores).unwrap_or(u32::MAX);
         let last = Sample {
             at: Instant::now(),
             cpu: cpu_time(),
