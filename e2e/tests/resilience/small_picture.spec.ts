@@ -1,6 +1,7 @@
 // A page sends a second, smaller picture: both are cut at the same frames, and a viewer of either gets a picture.
-import { expect, test } from "../../src/fixtures.ts";
+import { expect, goesOn, plays, test } from "../../src/fixtures.ts";
 import { ProtocolViewer } from "../../src/protocol_viewer.ts";
+import { listen } from "../../src/standstill.ts";
 
 const FULL = 1;
 const SMALL = 3;
@@ -39,6 +40,32 @@ for (const encrypted of [false, true]) {
     small.close();
   });
 }
+
+test("a viewer chooses the small picture, and the full one again, without a break", async ({ goLive, newPage }) => {
+  const { link } = await goLive("Chosen by hand", { smallPicture: true });
+  const viewer = await newPage();
+  await viewer.goto(link);
+  await plays(viewer);
+  await goesOn(viewer);
+  const width = async () => await viewer.evaluate(() => document.querySelector("live-player")?.video.videoWidth ?? 0);
+  const states = await listen(viewer);
+  const full = await width();
+  // The menu is worked by keys: q opens it at what is chosen, and the smallest picture is last.
+  await viewer.locator("live-player").focus();
+  await viewer.keyboard.press("q");
+  await viewer.keyboard.press("End");
+  await viewer.keyboard.press("Enter");
+  await expect.poll(width).toBeLessThan(full);
+  expect(await width()).toBeLessThanOrEqual(640);
+  await goesOn(viewer);
+  await viewer.keyboard.press("q");
+  await viewer.keyboard.press("Home");
+  await viewer.keyboard.press("ArrowDown");
+  await viewer.keyboard.press("Enter");
+  await expect.poll(width).toBe(full);
+  await goesOn(viewer);
+  for (const state of ["failed", "reconnecting", "ended"]) expect(await states()).not.toContain(state);
+});
 
 test("nobody sends a small picture who was not asked to", async ({ goLive }) => {
   const { link } = await goLive("One picture");
