@@ -23,20 +23,34 @@ use crate::{
     directory_client::{DirectoryClient, DirectoryError},
     ffmpeg::encoder,
     media_clock::MediaClock,
-    options::{BroadcastOptions, SourceChoice},
+    options::{BroadcastOptions, Quality, SourceChoice},
     outbox::Outbox,
-    picture::{Picture, PictureEnd},
+    picture::{Picture, PictureEnd, small_kbit_s},
     sound::{Sound, SoundSink},
     sources::{self, SourceError},
     status::{BroadcastState, BroadcastStatus, StatusBoard, WatchLink},
     uplink::Uplink,
+    uplink_rate::PictureRate,
 };
 
 /// An encoder that ran for this long and then failed is started again at once.
 const GOOD_RUN: Duration = Duration::from_secs(10);
 
-/// Failures in a row after which a source is given up.
+/// Failures in a row after which a file is given up.
 const FAILURES_MAX: u32 = 3;
+
+/// How soon a screen that gives no picture is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long a screen may be gone before the broadcast ends: a dock that is unplugged and plugged in elsewhere, a person who is asked
+/// what to share and is not there.
+const SOURCE_AWAY_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// Who says no sooner than this was there to say it. Dialogs that nobody answers close later.
+const REFUSAL_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// What the sound takes with all that is around its packets, in bits per second.
+const SOUND_BIT_S: u64 = 128_000;
 
 /// Why a broadcast did not start. Its text is a sentence for people that says the way out.
 #[derive(Debug, Error)]
@@ -69,6 +83,9 @@ impl Broadcast {
     /// # Errors
     /// When the source, ffmpeg or the directory is not there; nothing runs then. What fails later is told by [`Self::status`].
     pub async fn start(options: BroadcastOptions) -> Result<Self, StartError> {
+        if options.small_picture && !cfg!(unix) {
+            return Err(SourceError::SmallPictureUnsupported.into());
+        }
         let encoding = encoder::probe(&options.ffmpeg).await?;
         let source = sources::open(&options.source, options.quality).await?;
         let sound = Sound::start(options.sound, &options.source, &options.ffmpeg).await?;
@@ -86,10 +103,14 @@ impl Broadcast {
 
         let has_sound = sound.is_some();
         let watch_link = WatchLink::new(directory.watch_link(stream), content_key.as_ref());
-        let board = StatusBoard::new(stream, watch_link, options.encrypt, encoding.encoder.name(), has_sound);
+        let bitrate_kbit_s = options.bitrate_kbit_s.unwrap_or(options.quality.bitrate_kbit_s());
+        let encoder = encoding.encoder.name();
+        let board = StatusBoard::new(stream, watch_link, options.encrypt, encoder, has_sound, bitrate_kbit_s);
         let stop = CancellationToken::new();
         let outbox = Arc::new(Outbox::new(clock, true, content_key.map(|key| Sealer::new(key, stream))));
-        let key_frame_wanted = Arc::new(Notify::new());
+        let (key_frame_wanted, restart_wanted) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let rate = watch::Sender::new(PictureRate { bitrate_kbit_s, halves_frames: false });
+        let small_bit_s = if options.small_picture { u64::from(small_kbit_s(bitrate_kbit_s)) * 1_000 } else { 0 };
         let media_clock = Arc::new(MediaClock::default());
         let (ordered, orders) = watch::channel(None);
         let claim = Arc::new(Claim::new(directory.clone(), stream, key.clone(), &assignment));
@@ -98,8 +119,13 @@ impl Broadcast {
             authorities: options.authorities,
             outbox: Arc::clone(&outbox),
             has_picture: true,
+            has_small_picture: options.small_picture,
             has_sound,
+            picture_bit_s: u64::from(bitrate_kbit_s) * 1_000,
+            fixed_bit_s: small_bit_s + if has_sound { SOUND_BIT_S } else { 0 },
+            rate: rate.clone(),
             key_frame_wanted: Arc::clone(&key_frame_wanted),
+            restart_wanted: Arc::clone(&restart_wanted),
             ordered: orders,
             board: board.clone(),
             stop: stop.clone(),
@@ -111,21 +137,25 @@ impl Broadcast {
             stop: stop.clone(),
         };
         let picture = Picture {
-            source,
+            source: source.into(),
             encoding,
             ffmpeg: options.ffmpeg,
-            bitrate_kbit_s: options.bitrate_kbit_s.unwrap_or(options.quality.bitrate_kbit_s()),
+            bitrate_kbit_s,
+            rate: rate.subscribe(),
             frame_rate: options.quality.frame_rate(),
+            small: options.small_picture,
             outbox,
             media_clock,
             key_frame_wanted,
+            restart_wanted,
             board: board.clone(),
             stop: stop.clone(),
         };
         let session = Session {
             picture: Arc::new(picture),
             sound: sound.map(|sound| (sound, sound_sink)),
-            repeats: matches!(options.source, SourceChoice::File { repeat: true, .. }),
+            choice: options.source,
+            quality: options.quality,
             uplink: Arc::new(uplink),
             board: board.clone(),
             directory: directory.clone(),
@@ -165,7 +195,8 @@ impl Broadcast {
 struct Session {
     picture: Arc<Picture>,
     sound: Option<(Sound, SoundSink)>,
-    repeats: bool,
+    choice: SourceChoice,
+    quality: Quality,
     uplink: Arc<Uplink>,
     board: StatusBoard,
     directory: DirectoryClient,
@@ -179,8 +210,8 @@ struct Session {
 impl Session {
     async fn run(mut self, assignment: Assignment) {
         let mut tasks: JoinSet<Result<(), String>> = JoinSet::new();
-        let (picture, repeats) = (Arc::clone(&self.picture), self.repeats);
-        tasks.spawn(async move { show(&picture, repeats).await.map_err(|error| error.to_string()) });
+        let (picture, choice, quality) = (Arc::clone(&self.picture), self.choice.clone(), self.quality);
+        tasks.spawn(async move { show(&picture, &choice, quality).await.map_err(|error| error.to_string()) });
         let uplink = Arc::clone(&self.uplink);
         tasks.spawn(async move { uplink.run(assignment).await.map_err(|error| error.to_string()) });
 
@@ -252,24 +283,64 @@ async fn obey(claim: &Claim, ordered: &watch::Sender<Option<Assignment>>) -> Str
     }
 }
 
-/// Shows the source until it is over: a file that repeats begins again, an encoder that fails now and then is started again.
-async fn show(picture: &Picture, repeats: bool) -> Result<(), SourceError> {
+/// Shows the source until it is over: a file that repeats begins again, an encoder that fails now and then is started again, and a
+/// screen that is gone is waited for.
+async fn show(picture: &Picture, choice: &SourceChoice, quality: Quality) -> Result<(), SourceError> {
+    let repeats = matches!(choice, SourceChoice::File { repeat: true, .. });
     let mut failures = 0;
+    let mut away_since: Option<Instant> = None;
     loop {
         let began = Instant::now();
         let frames = picture.outbox.frames();
-        match picture.run().await {
-            Ok(PictureEnd::Finished) if repeats => picture.media_clock.restart(),
-            Ok(PictureEnd::Resized) => {}
-            Ok(PictureEnd::Finished | PictureEnd::Stopped) => return Ok(()),
-            Err(error) => {
-                failures = if began.elapsed() >= GOOD_RUN { 1 } else { failures + 1 };
-                if failures >= FAILURES_MAX || picture.outbox.frames() == frames {
-                    return Err(error);
-                }
-                tracing::warn!(%error, "the source failed and is started again");
-                picture.board.state(BroadcastState::Starting, format!("Starting the capture again: {error}."));
+        let error = match picture.run().await {
+            Ok(PictureEnd::Finished) if repeats => {
+                picture.media_clock.restart();
+                continue;
             }
+            Ok(PictureEnd::Resized) => continue,
+            Ok(PictureEnd::Finished | PictureEnd::Stopped) => return Ok(()),
+            Err(error) => error,
+        };
+        let gave_frames = picture.outbox.frames() > frames;
+        if picture.source().is_live() && picture.outbox.frames() > 0 {
+            let since = *away_since.take_if(|_| !gave_frames).get_or_insert_with(Instant::now);
+            away_since = Some(since);
+            if since.elapsed() > SOURCE_AWAY_TIME_MAX {
+                return Err(error);
+            }
+            tracing::warn!(%error, "the source gives no picture and is tried again");
+            picture
+                .board
+                .trouble(Some(format!("There is no picture: {error}. Trying again; the stream stays meanwhile.")));
+            if !gave_frames || began.elapsed() < RETRY_INTERVAL {
+                let pause = tokio::time::sleep(RETRY_INTERVAL);
+                if picture.stop.run_until_cancelled(pause).await.is_none() {
+                    return Ok(());
+                }
+            }
+            if picture.source().is_gone() {
+                open_again(picture, choice, quality).await?;
+            }
+            continue;
         }
+        failures = if began.elapsed() >= GOOD_RUN { 1 } else { failures + 1 };
+        if failures >= FAILURES_MAX || !gave_frames {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the source failed and is started again");
+        picture.board.state(BroadcastState::Starting, format!("Starting the capture again: {error}."));
     }
+}
+
+/// Asks for what is to be shown once more. Only a person who says no ends the broadcast.
+async fn open_again(picture: &Picture, choice: &SourceChoice, quality: Quality) -> Result<(), SourceError> {
+    let began = Instant::now();
+    let opening = sources::open(choice, quality);
+    match picture.stop.run_until_cancelled(opening).await {
+        Some(Ok(source)) => picture.set_source(source),
+        Some(Err(error @ SourceError::PermissionRefused)) if began.elapsed() < REFUSAL_TIME_MAX => return Err(error),
+        Some(Err(error)) => tracing::debug!(%error, "the source is not back yet"),
+        None => {}
+    }
+    Ok(())
 }

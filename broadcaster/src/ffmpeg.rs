@@ -1,6 +1,7 @@
 //! One ffmpeg process: started, read, and ended without leaving anything behind.
 
 pub(crate) mod encoder;
+mod second_output;
 
 use std::{
     collections::VecDeque,
@@ -13,11 +14,12 @@ use std::{
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
-    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, BufReader},
+    process::{Child, ChildStderr, ChildStdout, Command},
 };
 
 use crate::sources::SourceError;
+use second_output::SecondOutput;
 
 /// How long an ffmpeg that was asked to end may take: it flushes its encoder, no more.
 const END_TIME_MAX: Duration = Duration::from_secs(2);
@@ -31,14 +33,37 @@ const COMPLAINT_LINES_MAX: usize = 8;
 /// Longest kept line of complaint, in bytes.
 const COMPLAINT_BYTES_MAX: usize = 300;
 
+/// How an ffmpeg is connected beside its standard output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Pipes {
+    /// Frames will be written to its standard input.
+    pub(crate) feeds: bool,
+    /// It has a second output: `pipe:0`, the other direction of its standard input.
+    pub(crate) second_output: bool,
+}
+
+/// Where frames are written to.
+pub(crate) type FrameInput = Box<dyn AsyncWrite + Send + Unpin>;
+
 /// A running ffmpeg that writes to its standard output. It is killed when this is dropped; when this whole process is killed it
 /// ends itself, because nobody reads what it writes.
-#[derive(Debug)]
 pub(crate) struct Ffmpeg {
     child: Child,
     stdout: ChildStdout,
-    stdin: Option<ChildStdin>,
+    stdin: Option<FrameInput>,
+    second_output: Option<SecondOutput>,
     complaint: Complaint,
+}
+
+/// What has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// More of the standard output.
+    First,
+    /// More of the second output.
+    Second,
+    /// The standard output is over, and with it the process.
+    End,
 }
 
 /// What ffmpeg wrote to its standard error, shared with the task that reads it.
@@ -46,29 +71,43 @@ pub(crate) struct Ffmpeg {
 struct Complaint(Arc<Mutex<VecDeque<String>>>);
 
 impl Ffmpeg {
-    /// Starts `ffmpeg` with these arguments; `feeds` when frames will be written to its standard input.
-    pub(crate) fn start(ffmpeg: &Path, arguments: &[OsString], feeds: bool) -> Result<Self, SourceError> {
+    /// Starts `ffmpeg` with these arguments.
+    pub(crate) fn start(ffmpeg: &Path, arguments: &[OsString], pipes: Pipes) -> Result<Self, SourceError> {
+        let not_started = |reason: String| SourceError::FfmpegMissing { ffmpeg: ffmpeg.to_owned(), reason };
         let mut command = Command::new(ffmpeg);
         command.args(["-hide_banner", "-loglevel", "error"]);
-        if !feeds {
+        if !pipes.feeds {
             command.arg("-nostdin");
         }
-        let stdin = if feeds { Stdio::piped() } else { Stdio::null() };
-        command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let (mut stdin, mut second_output) = (None, None);
+        command.stdin(if pipes.second_output {
+            let (ours, theirs) = second_output::open().map_err(|error| not_started(error.to_string()))?;
+            let (reads, writes) = ours.into_split();
+            second_output = Some(reads);
+            stdin = pipes.feeds.then_some(Box::new(writes) as FrameInput);
+            theirs
+        } else if pipes.feeds {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         #[cfg(windows)]
         command.creation_flags(0x0800_0000); // CREATE_NO_WINDOW
-        let not_started = |reason: String| SourceError::FfmpegMissing { ffmpeg: ffmpeg.to_owned(), reason };
         let mut child = command.spawn().map_err(|error| not_started(error.to_string()))?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(not_started("its output can't be read".to_owned()));
         };
         let complaint = Complaint::default();
         drop(tokio::spawn(complaint.clone().collect(stderr)));
-        Ok(Self { stdin: child.stdin.take(), child, stdout, complaint })
+        if let Some(piped) = child.stdin.take() {
+            stdin = Some(Box::new(piped));
+        }
+        Ok(Self { child, stdout, stdin, second_output, complaint })
     }
 
     /// Its standard input, once, when it was started to be fed.
-    pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
+    pub(crate) fn take_stdin(&mut self) -> Option<FrameInput> {
         self.stdin.take()
     }
 
@@ -76,6 +115,26 @@ impl Ffmpeg {
     pub(crate) async fn read(&mut self, bytes: &mut BytesMut) -> bool {
         bytes.reserve(READ_BYTES);
         self.stdout.read_buf(bytes).await.is_ok_and(|read| read > 0)
+    }
+
+    /// The same of both outputs, whichever has more first.
+    pub(crate) async fn read_both(&mut self, first: &mut BytesMut, second: &mut BytesMut) -> Read {
+        first.reserve(READ_BYTES);
+        loop {
+            let Some(second_output) = &mut self.second_output else {
+                return if self.read(first).await { Read::First } else { Read::End };
+            };
+            second.reserve(READ_BYTES);
+            tokio::select! {
+                more = self.stdout.read_buf(first) => {
+                    return if more.is_ok_and(|read| read > 0) { Read::First } else { Read::End };
+                }
+                more = second_output.read_buf(second) => match more {
+                    Ok(1..) => return Read::Second,
+                    _ => self.second_output = None,
+                },
+            }
+        }
     }
 
     /// Why it failed, in its own words: its last complaint.
@@ -89,9 +148,10 @@ impl Ffmpeg {
         drop(self.stdin.take());
         self.ask_to_end();
         let ended = async {
-            let mut rest = BytesMut::new();
-            while self.read(&mut rest).await {
+            let (mut rest, mut other_rest) = (BytesMut::new(), BytesMut::new());
+            while self.read_both(&mut rest, &mut other_rest).await != Read::End {
                 rest.clear();
+                other_rest.clear();
             }
             let _ = self.child.wait().await;
         };
@@ -143,7 +203,7 @@ pub(crate) async fn run(
     arguments: &[OsString],
     time_max: Duration,
 ) -> Result<Result<BytesMut, String>, SourceError> {
-    let mut process = Ffmpeg::start(ffmpeg, arguments, false)?;
+    let mut process = Ffmpeg::start(ffmpeg, arguments, Pipes::default())?;
     let finish = async {
         let mut output = BytesMut::new();
         while process.read(&mut output).await {}

@@ -18,6 +18,7 @@
 //!     sound: SoundChoice::None,
 //!     quality: Quality::P720At30,
 //!     bitrate_kbit_s: None,
+//!     small_picture: false,
 //!     ffmpeg: "ffmpeg".into(),
 //! })
 //! .await?;
@@ -47,9 +48,11 @@ mod media_clock;
 mod outbox;
 mod package;
 mod picture;
+mod sleep_watch;
 mod sound;
 mod uplink;
 mod uplink_queue;
+mod uplink_rate;
 
 pub use authorities::Authorities;
 pub use broadcast::{Broadcast, StartError};

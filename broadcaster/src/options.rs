@@ -33,8 +33,10 @@ pub struct BroadcastOptions {
     pub sound: SoundChoice,
     /// Picture size and frame rate.
     pub quality: Quality,
-    /// The most bits the picture takes, in kbit/s; `None` for what fits the quality.
+    /// The most bits the picture takes, in kbit/s; `None` for what fits the quality. It takes fewer while the connection is slow.
     pub bitrate_kbit_s: Option<u32>,
+    /// Whether a second, smaller picture is sent as well, for viewers on slow connections.
+    pub small_picture: bool,
     /// The ffmpeg command: a path, or a name that is looked up in `PATH`.
     pub ffmpeg: PathBuf,
 }

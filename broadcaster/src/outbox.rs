@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     directory_client::{DirectoryClock, local_now_us},
-    package::packager::{Captured, OutgoingChunk, PICTURE_TRACK, PackageError, Packager, SOUND_TRACK},
+    package::packager::{Captured, OutgoingChunk, PICTURE_TRACK, PackageError, Packager, Rendition, SOUND_TRACK},
     uplink_queue::{Dropped, UplinkQueue},
 };
 
@@ -28,6 +28,7 @@ pub(crate) struct Outbox {
     seal_failure: watch::Sender<Option<SealError>>,
     clock: DirectoryClock,
     frames: AtomicU64,
+    made_bytes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -106,14 +107,21 @@ impl Outbox {
             seal_failure: watch::Sender::default(),
             clock,
             frames: AtomicU64::new(0),
+            made_bytes: AtomicU64::new(0),
         }
     }
 
-    /// The picture's encoder tells its configuration.
-    pub(crate) fn picture_config(&self, config: &[u8], size: (u32, u32), frame_rate: f32) -> Result<(), PackageError> {
+    /// A picture's encoder tells its configuration.
+    pub(crate) fn picture_config(
+        &self,
+        rendition: Rendition,
+        config: &[u8],
+        size: (u32, u32),
+        frame_rate: f32,
+    ) -> Result<(), PackageError> {
         let mut inner = self.inner();
         let now_us = self.clock.now_us();
-        self.noted(inner.packager.picture_config(config, size, frame_rate, now_us))?;
+        self.noted(inner.packager.picture_config(rendition, config, size, frame_rate, now_us))?;
         self.tracks.send_replace(inner.packager.tracks());
         Ok(())
     }
@@ -127,18 +135,25 @@ impl Outbox {
         Ok(())
     }
 
-    /// One encoded frame, captured at `captured_us` by this machine's clock.
+    /// One encoded frame, captured at `captured_us` by this machine's clock. One of the smaller picture comes after the picture's.
     pub(crate) fn picture(
         &self,
+        rendition: Rendition,
         data: &[u8],
         key: bool,
         captured_us: u64,
         duration_us: u32,
     ) -> Result<(), PackageError> {
-        self.frames.fetch_add(1, Ordering::Relaxed);
         let captured = self.captured(captured_us);
         let mut inner = self.inner();
-        let chunk = self.noted(inner.packager.picture(data, key, captured, duration_us))?;
+        let chunk = match rendition {
+            Rendition::Full => {
+                self.frames.fetch_add(1, Ordering::Relaxed);
+                inner.packager.picture(data, key, captured, duration_us)
+            }
+            Rendition::Small => inner.packager.small_picture(data, key, captured, duration_us),
+        };
+        let chunk = self.noted(chunk)?;
         self.leave(inner, chunk);
         Ok(())
     }
@@ -196,6 +211,21 @@ impl Outbox {
         self.frames.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the chunks that were made so far, sent or left out.
+    pub(crate) fn made_bytes(&self) -> u64 {
+        self.made_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A key frame follows, and the line is slow: what waits for it is left out.
+    pub(crate) fn catch_up(&self) {
+        self.inner().lanes.iter_mut().for_each(|lane| lane.queue.leave_out_what_waits());
+    }
+
+    /// This machine's clock was set, or it slept.
+    pub(crate) fn clock_was_set(&self) {
+        self.clock.measure_again();
+    }
+
     fn noted<T>(&self, outcome: Result<T, PackageError>) -> Result<T, PackageError> {
         if let Err(PackageError::Seal(error)) = &outcome {
             self.seal_failure.send_replace(Some(*error));
@@ -209,6 +239,7 @@ impl Outbox {
 
     fn leave(&self, mut inner: MutexGuard<'_, Inner>, chunk: Option<OutgoingChunk>) {
         if let Some(chunk) = chunk {
+            self.made_bytes.fetch_add(chunk.message.len() as u64, Ordering::Relaxed);
             for lane in &mut inner.lanes {
                 lane.queue.push(chunk.clone());
                 lane.filled.notify_one();
@@ -270,10 +301,10 @@ mod tests {
         let (outbox, mut opener) = sealing();
         let mut sent = Vec::new();
         for last in [1, 1, 2] {
-            outbox.picture_config(&config(last), (64, 64), 30.0).unwrap();
+            outbox.picture_config(Rendition::Full, &config(last), (64, 64), 30.0).unwrap();
             let lane = outbox.open(&outbox.tracks().borrow().clone());
-            outbox.picture(b"frame", true, local_now_us(), 1_000).unwrap();
-            outbox.picture(b"frame", false, local_now_us(), 1_000).unwrap();
+            outbox.picture(Rendition::Full, b"frame", true, local_now_us(), 1_000).unwrap();
+            outbox.picture(Rendition::Full, b"frame", false, local_now_us(), 1_000).unwrap();
             let (inits, chunks) = drain(&lane, &mut opener);
             assert_eq!(chunks, 2);
             sent.extend(inits);
@@ -286,11 +317,11 @@ mod tests {
     #[test]
     fn segments_that_are_left_out_are_not_taken_for_tampered_ones() {
         let (outbox, mut opener) = sealing();
-        outbox.picture_config(&config(1), (64, 64), 30.0).unwrap();
+        outbox.picture_config(Rendition::Full, &config(1), (64, 64), 30.0).unwrap();
         let lane = outbox.open(&outbox.tracks().borrow().clone());
         let (began_us, mut opened) = (local_now_us(), 0);
         for n in 0..600 {
-            outbox.picture(b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
+            outbox.picture(Rendition::Full, b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
             // The connection takes nothing for some seconds, twice.
             if !(100..250).contains(&n) && !(400..500).contains(&n) {
                 opened += drain(&lane, &mut opener).1;
@@ -305,13 +336,13 @@ mod tests {
     #[test]
     fn second_connection_gets_the_same_bytes_from_the_newest_key_frame_on() {
         let (outbox, _) = sealing();
-        outbox.picture_config(&config(1), (64, 64), 30.0).unwrap();
+        outbox.picture_config(Rendition::Full, &config(1), (64, 64), 30.0).unwrap();
         let tracks = outbox.tracks().borrow().clone();
         let (began_us, first) = (local_now_us(), outbox.open(&tracks));
         let all = |lane: &Lane| std::iter::from_fn(|| lane.next().now_or_never()).collect::<Vec<_>>();
         let leave = |numbers: std::ops::Range<u64>| {
             for n in numbers {
-                outbox.picture(b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
+                outbox.picture(Rendition::Full, b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
             }
         };
         leave(0..40);
@@ -330,12 +361,12 @@ mod tests {
     #[test]
     fn connection_that_takes_nothing_costs_the_other_nothing() {
         let (outbox, mut opener) = sealing();
-        outbox.picture_config(&config(1), (64, 64), 30.0).unwrap();
+        outbox.picture_config(Rendition::Full, &config(1), (64, 64), 30.0).unwrap();
         let tracks = outbox.tracks().borrow().clone();
         let (stuck, lane) = (outbox.open(&tracks), outbox.open(&tracks));
         let (began_us, mut opened) = (local_now_us(), 0);
         for n in 0..600 {
-            outbox.picture(b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
+            outbox.picture(Rendition::Full, b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
             opened += drain(&lane, &mut opener).1;
         }
         assert_eq!((opened, outbox.dropped()), (600, Dropped::default()));
@@ -343,7 +374,7 @@ mod tests {
         assert_eq!(outbox.dropped(), Dropped::default());
         // The last connection may go, too: the next one begins at the newest key frame.
         drop(lane);
-        outbox.picture(b"frame", false, began_us + 20_000_000, 33_333).unwrap();
+        outbox.picture(Rendition::Full, b"frame", false, began_us + 20_000_000, 33_333).unwrap();
         let next = outbox.open(&tracks);
         assert_eq!(std::iter::from_fn(|| next.next().now_or_never()).count(), 62);
     }
@@ -364,8 +395,8 @@ mod tests {
         let last = MediaHeader { kind: MediaKind::Chunk, key: true, segment: u32::MAX, ..header };
         sealer.seal(last, b"frame").unwrap();
         let outbox = Outbox::new(DirectoryClock::local(), true, Some(sealer));
-        outbox.picture_config(&config(1), (64, 64), 30.0).unwrap();
-        let refused = outbox.picture(b"frame", true, local_now_us(), 1_000);
+        outbox.picture_config(Rendition::Full, &config(1), (64, 64), 30.0).unwrap();
+        let refused = outbox.picture(Rendition::Full, b"frame", true, local_now_us(), 1_000);
         assert_eq!(refused, Err(PackageError::Seal(SealError::WrongOrder(PICTURE_TRACK))));
         assert_eq!(outbox.seal_failure().await, SealError::WrongOrder(PICTURE_TRACK));
     }

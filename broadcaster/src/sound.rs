@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     directory_client::local_now_us,
-    ffmpeg::Ffmpeg,
+    ffmpeg::{Ffmpeg, Pipes},
     media_clock::MediaClock,
     options::{SoundChoice, SourceChoice},
     outbox::Outbox,
@@ -67,7 +67,7 @@ impl Sound {
             _ if !cfg!(target_os = "linux") => return Err(SourceError::SoundUnsupported),
             _ => SoundSource::Pulse(sound),
         };
-        let mut process = Ffmpeg::start(ffmpeg, &source.arguments(), false)?;
+        let mut process = Ffmpeg::start(ffmpeg, &source.arguments(), Pipes::default())?;
         let mut first = BytesMut::new();
         if let Ok(false) = tokio::time::timeout(START_TIME_MAX, process.read(&mut first)).await {
             let reason = process.complaint().await;
@@ -98,7 +98,7 @@ impl Sound {
                 if sink.stop.run_until_cancelled(tokio::time::sleep(RETRY_INTERVAL)).await.is_none() {
                     return;
                 }
-                if let Ok(process) = Ffmpeg::start(&ffmpeg, &source.arguments(), false) {
+                if let Ok(process) = Ffmpeg::start(&ffmpeg, &source.arguments(), Pipes::default()) {
                     break process;
                 }
             };
@@ -180,7 +180,7 @@ impl SoundSource {
         let mut arguments = Vec::new();
         match self {
             Self::File(path) => {
-                arguments.extend(play(path));
+                arguments.extend(play(path, None));
                 arguments.extend(["-map", "0:a:0"].map(Into::into));
             }
             Self::Pulse(SoundChoice::Both) => {

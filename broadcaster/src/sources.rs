@@ -94,6 +94,9 @@ pub enum SourceError {
         /// ffmpeg's words.
         reason: String,
     },
+    /// A second, smaller picture can't be sent from this system.
+    #[error("a second, smaller picture can be sent from Linux and macOS only, as yet; go live without it")]
+    SmallPictureUnsupported,
     /// Sound can't be captured on this system.
     #[error("sound can be captured on Linux only, as yet; go live without sound")]
     SoundUnsupported,
@@ -135,19 +138,40 @@ pub(crate) enum Stamps {
     Media,
 }
 
+/// How a source is taken by one encoder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Take {
+    /// Every other frame only.
+    pub(crate) halves_frames: bool,
+    /// From this place of the file on; a source that is live has none.
+    pub(crate) from: Option<Duration>,
+}
+
+impl Take {
+    /// Frames per second of a source that has `frame_rate` as a whole.
+    pub(crate) const fn frame_rate(self, frame_rate: u32) -> u32 {
+        if self.halves_frames { frame_rate / 2 } else { frame_rate }
+    }
+}
+
 /// A source of pictures. `Debug` names it in logs.
 pub(crate) trait Source: std::fmt::Debug + Send + Sync {
     /// ffmpeg's arguments up to and with the input.
-    fn input(&self) -> Vec<OsString>;
+    fn input(&self, take: Take) -> Vec<OsString>;
 
     /// ffmpeg's filters, ending in frames of at most the quality's size.
-    fn filters(&self) -> String;
+    fn filters(&self, take: Take) -> String;
 
     /// How frames are stamped.
     fn stamps(&self) -> Stamps;
 
-    /// Whether a second encoder may be started beside the first and shows the same.
+    /// Whether a second encoder that is started beside the first shows the same by itself; else it is told from where on.
     fn is_live(&self) -> bool;
+
+    /// Whether it is over for good, and has to be opened anew.
+    fn is_gone(&self) -> bool {
+        false
+    }
 
     /// Frames for ffmpeg's standard input, when it does not fetch them itself.
     fn frames(&self) -> Option<RawFrames> {
@@ -240,7 +264,7 @@ pub async fn preview(choice: &SourceChoice, ffmpeg: &Path) -> Result<Vec<u8>, So
         return Err(SourceError::NoPreview);
     }
     let source = open(choice, Quality::Native).await?;
-    let mut arguments = source.input();
+    let mut arguments = source.input(Take::default());
     let rest = ["-frames:v", "1", "-vf", "scale=480:-2", "-c:v", "mjpeg", "-q:v", "5", "-f", "image2pipe", "pipe:1"];
     arguments.extend(rest.map(Into::into));
     let picture = ffmpeg::run(ffmpeg, &arguments, PREVIEW_TIME_MAX).await?;

@@ -3,6 +3,8 @@
 mod confirmed;
 mod connection;
 mod course;
+mod flight;
+mod gauge;
 mod leg;
 mod route;
 
@@ -20,7 +22,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authorities::Authorities, claim::Claim, directory_client::DirectoryError, outbox::Outbox, status::StatusBoard,
+    authorities::Authorities,
+    claim::Claim,
+    directory_client::{DirectoryError, local_now_us},
+    outbox::Outbox,
+    sleep_watch::SleepWatch,
+    status::StatusBoard,
+    uplink_rate::PictureRate,
 };
 
 use course::Course;
@@ -40,8 +48,17 @@ pub(crate) struct Uplink {
     pub(crate) authorities: Authorities,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) has_picture: bool,
+    pub(crate) has_small_picture: bool,
     pub(crate) has_sound: bool,
+    /// Bits per second that the picture gets on a good line.
+    pub(crate) picture_bit_s: u64,
+    /// Bits per second of everything else.
+    pub(crate) fixed_bit_s: u64,
+    /// What the picture may have on this line.
+    pub(crate) rate: watch::Sender<PictureRate>,
     pub(crate) key_frame_wanted: Arc<Notify>,
+    /// The picture is to begin anew: what runs has lived through this machine's sleep.
+    pub(crate) restart_wanted: Arc<Notify>,
     /// The newest assignment that the directory has ordered.
     pub(crate) ordered: watch::Receiver<Option<Assignment>>,
     pub(crate) board: StatusBoard,
@@ -64,6 +81,7 @@ impl Uplink {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked_at = Instant::now();
+        let mut sleep_watch = SleepWatch::new(looked_at, local_now_us());
         let outcome = loop {
             let mut outcome = Ok(());
             tokio::select! {
@@ -73,7 +91,13 @@ impl Uplink {
                 order = next_order(&mut ordered) => course.ordered(order, Instant::now()),
                 _ = tick.tick() => {
                     let now = Instant::now();
-                    if now - looked_at > CLIENT_PATIENCE {
+                    let woke = sleep_watch.look(now, local_now_us());
+                    if let Some(woke) = woke {
+                        tracing::info!(?woke, "this machine's clock has made a step");
+                        self.outbox.clock_was_set();
+                        self.restart_wanted.notify_one();
+                    }
+                    if woke.is_some() || now - looked_at > CLIENT_PATIENCE {
                         course.woke_up(now);
                     }
                     looked_at = now;
@@ -97,12 +121,11 @@ impl Uplink {
     /// Waits until every track has told its configuration. Sound that does not come is not waited for long.
     async fn wait_for_tracks(&self) {
         let mut tracks = self.outbox.tracks();
-        let has = |tracks: &Vec<TrackInfo>, kind| tracks.iter().any(|track: &TrackInfo| track.kind == kind);
-        if self.has_picture {
-            let _ = tracks.wait_for(|tracks| has(tracks, TrackKind::Video)).await;
-        }
+        let pictures = usize::from(self.has_picture) + usize::from(self.has_small_picture);
+        let count = |tracks: &Vec<TrackInfo>, kind| tracks.iter().filter(|track| track.kind == kind).count();
+        let _ = tracks.wait_for(|tracks| count(tracks, TrackKind::Video) >= pictures).await;
         if self.has_sound {
-            let sound = tracks.wait_for(|tracks| has(tracks, TrackKind::Sound));
+            let sound = tracks.wait_for(|tracks| count(tracks, TrackKind::Sound) > 0);
             if self.has_picture {
                 let _ = tokio::time::timeout(SOUND_START_TIME_MAX, sound).await;
             } else {

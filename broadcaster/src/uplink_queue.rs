@@ -15,6 +15,9 @@ const WAITING_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// Longest time that waits, in microseconds: a viewer further behind than this jumps anyway.
 const WAITING_TIME_US_MAX: u64 = 1_500_000;
 
+/// What waits for less than this, in microseconds, is sent although the line is slow: a frame or two, and their sound.
+const WORTH_SENDING_US: u64 = 150_000;
+
 /// What was left out since the broadcast began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Dropped {
@@ -35,6 +38,8 @@ pub(crate) struct UplinkQueue {
     inits_sent: BTreeMap<TrackNumber, Bytes>,
     tracks: Vec<TrackNumber>,
     wants_cut: bool,
+    /// What belongs to an earlier segment needs something that was left out.
+    segment_first: u32,
     dropped: Dropped,
     segment_dropped_last: Option<u32>,
 }
@@ -51,6 +56,7 @@ impl UplinkQueue {
             inits_sent: BTreeMap::new(),
             tracks: Vec::new(),
             wants_cut: true,
+            segment_first: 0,
             dropped: Dropped { frames: 0, segments: 0 },
             segment_dropped_last: None,
         }
@@ -59,7 +65,9 @@ impl UplinkQueue {
     /// A chunk was made.
     pub(crate) fn push(&mut self, chunk: OutgoingChunk) {
         if chunk.cut {
-            self.wants_cut = false;
+            if std::mem::take(&mut self.wants_cut) {
+                self.segment_first = chunk.segment;
+            }
             self.forget(self.sent);
         } else if self.wants_cut {
             self.count_dropped(&chunk);
@@ -78,8 +86,10 @@ impl UplinkQueue {
 
     /// The next message to send on the present connection.
     pub(crate) fn next(&mut self) -> Option<Bytes> {
-        while self.chunks.get(self.sent).is_some_and(|chunk| !self.tracks.contains(&chunk.track)) {
-            self.waiting_bytes -= self.chunks[self.sent].message.len();
+        while let Some(chunk) = self.chunks.get(self.sent)
+            && (!self.tracks.contains(&chunk.track) || chunk.segment < self.segment_first)
+        {
+            self.waiting_bytes -= chunk.message.len();
             self.sent += 1;
         }
         let chunk = self.chunks.get(self.sent)?;
@@ -97,7 +107,10 @@ impl UplinkQueue {
         self.tracks = tracks;
         self.inits_sent.clear();
         match self.newest_cut() {
-            Some(cut) => self.drop_before(cut),
+            Some(cut) => {
+                self.segment_first = self.chunks[cut].segment;
+                self.drop_before(cut);
+            }
             None => {
                 self.drop_before(self.chunks.len());
                 self.wants_cut = true;
@@ -112,30 +125,46 @@ impl UplinkQueue {
         self.dropped
     }
 
-    fn is_behind(&self) -> bool {
-        let waits_us = match (self.chunks.get(self.sent), self.chunks.back()) {
+    /// A key frame follows. What waits for long is left out, so that it goes out at once.
+    pub(crate) fn leave_out_what_waits(&mut self) {
+        if self.waits_us() > WORTH_SENDING_US {
+            self.leave_out();
+        }
+    }
+
+    fn waits_us(&self) -> u64 {
+        match (self.chunks.get(self.sent), self.chunks.back()) {
             (Some(oldest), Some(newest)) => newest.time_us.saturating_sub(oldest.time_us),
             _ => 0,
-        };
-        self.waiting_bytes > WAITING_BYTES_MAX || waits_us > WAITING_TIME_US_MAX
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.waiting_bytes > WAITING_BYTES_MAX || self.waits_us() > WAITING_TIME_US_MAX
     }
 
     /// Goes on at the newest key frame, or waits for the next when that one was sent already.
     fn catch_up(&mut self) {
         match self.newest_cut() {
-            Some(cut) if cut > self.sent => self.drop_before(cut),
+            Some(cut) if cut > self.sent => {
+                self.segment_first = self.chunks[cut].segment;
+                self.drop_before(cut);
+            }
             Some(cut) if cut == self.sent && self.waiting_bytes <= WAITING_BYTES_MAX => {}
-            _ => {
-                while self.chunks.len() > self.sent {
-                    if let Some(chunk) = self.chunks.pop_back() {
-                        self.kept_bytes -= chunk.message.len();
-                        self.waiting_bytes -= chunk.message.len();
-                        self.count_dropped(&chunk);
-                    }
-                }
-                self.wants_cut = true;
+            _ => self.leave_out(),
+        }
+    }
+
+    /// Removes all that was not sent.
+    fn leave_out(&mut self) {
+        while self.chunks.len() > self.sent {
+            if let Some(chunk) = self.chunks.pop_back() {
+                self.kept_bytes -= chunk.message.len();
+                self.waiting_bytes -= chunk.message.len();
+                self.count_dropped(&chunk);
             }
         }
+        self.wants_cut = true;
     }
 
     fn newest_cut(&self) -> Option<usize> {

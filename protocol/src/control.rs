@@ -126,15 +126,6 @@ pub enum ToBroadcaster {
         /// They.
         viewers: Vec<AudienceMember>,
     },
-    /// The relay is about to leave: go on at one of these, within this time.
-    Move {
-        /// A publish ticket with a higher epoch.
-        ticket: Secret,
-        /// Where to go, best first.
-        relays: Vec<RelayAddress>,
-        /// Milliseconds until the relay closes the connection.
-        within_ms: u32,
-    },
     /// Something is wrong with what was sent; the connection closes after it.
     Error {
         /// For programs.

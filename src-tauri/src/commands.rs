@@ -44,6 +44,9 @@ pub(crate) struct GoLive {
     source: SourceChoice,
     sound: SoundChoice,
     quality: Quality,
+    /// Whether a second, smaller picture is sent as well.
+    #[serde(default)]
+    small_picture: bool,
 }
 
 /// The settings.
@@ -125,7 +128,7 @@ pub(crate) async fn start_broadcast(
     file: State<'_, SettingsFile>,
     on_air: State<'_, OnAir>,
 ) -> Answer<RunningBroadcast> {
-    let GoLive { title, visibility, password, encrypt, source, sound, quality } = options;
+    let GoLive { title, visibility, password, encrypt, source, sound, quality, small_picture } = options;
     let ffmpeg = ffmpeg_of(&app)?;
     let directory = directory.client().address().clone();
     let options = BroadcastOptions {
@@ -140,6 +143,7 @@ pub(crate) async fn start_broadcast(
         sound,
         quality,
         bitrate_kbit_s: None,
+        small_picture,
         ffmpeg,
     };
     on_air.start(options).await

@@ -66,9 +66,13 @@ struct Arguments {
     #[arg(long, default_value_t)]
     quality: Quality,
 
-    /// The most bits per second the picture takes, in kbit/s [default: what fits the quality]
+    /// The most bits per second the picture takes, in kbit/s; fewer while the connection is slow [default: what fits the quality]
     #[arg(long, value_name = "KBIT/S", value_parser = clap::value_parser!(u32).range(100..=50_000))]
     bitrate: Option<u32>,
+
+    /// Send a second, smaller picture as well (up to 640x360, about a fifth of the bits), for viewers on slow connections
+    #[arg(long)]
+    small_picture: bool,
 
     /// The ffmpeg to use: a path, or a name that is looked up in PATH
     #[arg(long, env = "DEAD_STREAMING_FFMPEG", default_value = "ffmpeg")]
@@ -145,6 +149,7 @@ impl Arguments {
             },
             quality: self.quality,
             bitrate_kbit_s: self.bitrate,
+            small_picture: self.small_picture,
             ffmpeg: self.ffmpeg.clone(),
         })
     }

@@ -10,6 +10,7 @@ use std::{
 
 use protocol::http::ServerTime;
 use reqwest::Method;
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{DirectoryClient, DirectoryError};
@@ -27,6 +28,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct DirectoryClock {
     offset_us: Arc<AtomicI64>,
+    due: Arc<Notify>,
     _refresh: Option<Arc<DropGuard>>,
 }
 
@@ -34,7 +36,7 @@ impl DirectoryClock {
     /// This machine's clock, taken for the directory's.
     #[must_use]
     pub fn local() -> Self {
-        Self { offset_us: Arc::default(), _refresh: None }
+        Self { offset_us: Arc::default(), due: Arc::default(), _refresh: None }
     }
 
     pub(super) async fn start(client: DirectoryClient) -> Self {
@@ -44,11 +46,16 @@ impl DirectoryClock {
             offset_us.store(offset, Ordering::Relaxed);
             wait = REFRESH_INTERVAL;
         }
-        let stop = CancellationToken::new();
-        let refresh = refresh(client, Arc::clone(&offset_us), wait);
+        let (stop, due) = (CancellationToken::new(), Arc::<Notify>::default());
+        let refresh = refresh(client, Arc::clone(&offset_us), Arc::clone(&due), wait);
         let stopped = stop.clone();
         drop(tokio::spawn(async move { stopped.run_until_cancelled(refresh).await }));
-        Self { offset_us, _refresh: Some(Arc::new(stop.drop_guard())) }
+        Self { offset_us, due, _refresh: Some(Arc::new(stop.drop_guard())) }
+    }
+
+    /// This machine's clock was set, or it slept: the measurement is old.
+    pub(crate) fn measure_again(&self) {
+        self.due.notify_one();
     }
 
     /// Microseconds since the Unix epoch by the directory's clock.
@@ -70,9 +77,9 @@ pub(crate) fn local_now_us() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-async fn refresh(client: DirectoryClient, offset_us: Arc<AtomicI64>, mut wait: Duration) {
+async fn refresh(client: DirectoryClient, offset_us: Arc<AtomicI64>, due: Arc<Notify>, mut wait: Duration) {
     loop {
-        tokio::time::sleep(wait).await;
+        let _ = tokio::time::timeout(wait, due.notified()).await;
         wait = match measure(&client).await {
             Ok(offset) => {
                 offset_us.store(offset, Ordering::Relaxed);

@@ -20,6 +20,18 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(6);
 /// Key frames come from [`ENCODER_KEY_FRAMES`] by time; this many frames without one is never reached.
 const GROUP_FRAMES_MAX: &str = "9999";
 
+/// The box that a second, smaller picture fits in: a quarter of the pixels of 720p.
+const SMALL_SIZE_MAX: (u32, u32) = (640, 360);
+
+/// Most bits of all pictures that ffmpeg is to make of one input, in kbit/s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bitrates {
+    /// The picture.
+    pub(crate) full: u32,
+    /// The second, smaller one, where there is one.
+    pub(crate) small: Option<u32>,
+}
+
 /// An H.264 encoder of ffmpeg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoder {
@@ -129,15 +141,34 @@ impl Encoder {
 }
 
 impl Encoding {
-    /// Arguments of ffmpeg from the input on: `input` (with its own options) through `filters` to FLV on standard output.
-    pub(crate) fn arguments(&self, input: &[OsString], filters: &str, bitrate_kbit_s: u32) -> Vec<OsString> {
+    /// Arguments of ffmpeg from the input on: `input` (with its own options) through `filters` to FLV on standard output. The smaller
+    /// picture is made of the same frames, with its key frames where the picture has them, and goes to [`super::Pipes::second_output`].
+    pub(crate) fn arguments(&self, input: &[OsString], filters: &str, bitrates: Bitrates) -> Vec<OsString> {
         let encoder = self.encoder;
         let mut arguments: Vec<OsString> = encoder.device().iter().map(Into::into).collect();
         arguments.extend_from_slice(input);
-        let filters = format!("{filters}{}", encoder.filter());
+        let upload = encoder.filter();
+        let Some(small_kbit_s) = bitrates.small else {
+            let filters = format!("{filters}{upload}");
+            arguments.extend(["-map", "0:v:0", "-vf", &filters].map(Into::into));
+            arguments.extend(self.output(bitrates.full, "pipe:1"));
+            return arguments;
+        };
+        let small = scale(Some(SMALL_SIZE_MAX));
+        let filters = format!("[0:v:0]{filters},split[f][s];[f]null{upload}[full];[s]{small}{upload}[small]");
+        arguments.extend(["-filter_complex", &filters].map(Into::into));
+        for (map, kbit_s, to) in [("[full]", bitrates.full, "pipe:1"), ("[small]", small_kbit_s, "pipe:0")] {
+            arguments.extend(["-map", map].map(Into::into));
+            arguments.extend(self.output(kbit_s, to));
+        }
+        arguments
+    }
+
+    fn output(&self, bitrate_kbit_s: u32, to: &str) -> Vec<OsString> {
+        let encoder = self.encoder;
         let key_frames = format!("expr:gte(t,n_forced*{})", KEY_FRAME_INTERVAL.as_secs());
         let passthrough = if self.has_fps_mode { "-fps_mode" } else { "-vsync" };
-        arguments.extend(["-map", "0:v:0", "-vf", &filters, "-c:v", encoder.name(), "-bf", "0"].map(Into::into));
+        let mut arguments: Vec<OsString> = ["-c:v", encoder.name(), "-bf", "0"].map(Into::into).to_vec();
         arguments.extend(encoder.tuning().iter().map(Into::into));
         arguments.extend(encoder.rate(bitrate_kbit_s).into_iter().map(Into::into));
         arguments.extend(["-g", GROUP_FRAMES_MAX, "-force_key_frames", &key_frames].map(Into::into));
@@ -145,7 +176,7 @@ impl Encoding {
         arguments
             .extend(["-color_range", "tv", passthrough, "passthrough", "-enc_time_base", "1:1000"].map(Into::into));
         arguments.extend(["-flush_packets", "1", "-flvflags", "no_duration_filesize", "-f", "flv"].map(Into::into));
-        arguments.push("pipe:1".into());
+        arguments.push(to.into());
         arguments
     }
 }
@@ -180,7 +211,7 @@ async fn find(ffmpeg: &Path) -> Result<Encoding, SourceError> {
     let input = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30"].map(Into::into);
     for encoder in Encoder::ALL {
         let encoding = Encoding { encoder, has_fps_mode };
-        let mut arguments = encoding.arguments(&input, &scale(None), 1_000);
+        let mut arguments = encoding.arguments(&input, &scale(None), Bitrates { full: 1_000, small: None });
         arguments.splice(arguments.len() - 1.., ["-frames:v".into(), "2".into(), "pipe:1".into()]);
         match run(ffmpeg, &arguments, PROBE_TIME_MAX).await? {
             Ok(output) if !output.is_empty() => return Ok(encoding),

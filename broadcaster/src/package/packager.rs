@@ -1,9 +1,14 @@
 //! Numbers, times, wraps and seals the samples of all tracks of one broadcast. Each message is sealed once, where it is made: one
 //! that is sent again on another connection, or left out, is the same bytes.
 //!
+//! A smaller picture has its key frames where the picture has them, and its segments there have the same numbers: viewers change from
+//! one to the other between two segments.
+//!
 //! The picture cuts the segments: each of its key frames begins one, and the next sound packet begins the sound's segment of the
 //! same number, so that a late joiner gets sound for as far back as picture. Without a picture the sound cuts every
 //! [`KEY_FRAME_INTERVAL`].
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use protocol::{
@@ -24,6 +29,21 @@ pub(crate) const PICTURE_TRACK: TrackNumber = TrackNumber(1);
 
 /// The sound's track.
 pub(crate) const SOUND_TRACK: TrackNumber = TrackNumber(2);
+
+/// The smaller picture's track.
+pub(crate) const SMALL_PICTURE_TRACK: TrackNumber = TrackNumber(3);
+
+/// Segments whose beginning is remembered: the smaller picture is a few frames behind at most.
+const BEGINNINGS_MAX: usize = 4;
+
+/// One of the pictures of a broadcast, all of the same frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rendition {
+    /// The one that cuts the segments.
+    Full,
+    /// A smaller one.
+    Small,
+}
 
 /// What can't be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -66,7 +86,10 @@ pub(crate) struct Captured {
 #[derive(Debug)]
 pub(crate) struct Packager {
     segment: u32,
+    /// When the newest segments began, by this machine's clock, and their numbers.
+    beginnings: VecDeque<(u64, u32)>,
     picture: Option<Track>,
+    small_picture: Option<Track>,
     sound: Option<Track>,
     has_picture: bool,
     origin_us: u64,
@@ -91,23 +114,37 @@ impl Packager {
     /// A broadcast that began at `origin_us` (microseconds since the Unix epoch by this machine's clock), end-to-end encrypted
     /// where there is a sealer.
     pub(crate) const fn new(origin_us: u64, has_picture: bool, sealer: Option<Sealer>) -> Self {
-        Self { segment: 0, picture: None, sound: None, has_picture, origin_us, sound_cut_us: 0, sealer }
+        Self {
+            segment: 0,
+            beginnings: VecDeque::new(),
+            picture: None,
+            small_picture: None,
+            sound: None,
+            has_picture,
+            origin_us,
+            sound_cut_us: 0,
+            sealer,
+        }
     }
 
-    /// The picture's encoder tells its configuration: at the beginning, and again whenever it changes. `now_us` is the directory's
+    /// A picture's encoder tells its configuration: at the beginning, and again whenever it changes. `now_us` is the directory's
     /// time.
     pub(crate) fn picture_config(
         &mut self,
+        rendition: Rendition,
         config: &[u8],
         (width, height): (u32, u32),
         frame_rate: f32,
         now_us: u64,
     ) -> Result<(), PackageError> {
-        let init = cmaf::picture_init(PICTURE_TRACK.0.into(), config, width, height)?;
-        let codec = cmaf::avc_codec(config)?;
-        let (track, kind) = (PICTURE_TRACK, TrackKind::Video);
+        let (slot, track) = match rendition {
+            Rendition::Full => (&mut self.picture, PICTURE_TRACK),
+            Rendition::Small => (&mut self.small_picture, SMALL_PICTURE_TRACK),
+        };
+        let init = cmaf::picture_init(track.0.into(), config, width, height)?;
+        let (codec, kind) = (cmaf::avc_codec(config)?, TrackKind::Video);
         let info = TrackInfo { track, kind, codec, width, height, frame_rate, sample_rate: 0, channels: 0 };
-        Track::configure(&mut self.picture, info, init, self.origin_us, now_us, &mut self.sealer)
+        Track::configure(slot, info, init, self.origin_us, now_us, &mut self.sealer)
     }
 
     /// The sound's encoder tells its configuration.
@@ -119,9 +156,9 @@ impl Packager {
         Track::configure(&mut self.sound, info, init, self.origin_us, now_us, &mut self.sealer)
     }
 
-    /// The tracks whose configuration is known.
+    /// The tracks whose configuration is known, the picture before the smaller one.
     pub(crate) fn tracks(&self) -> Vec<TrackInfo> {
-        self.picture.iter().chain(&self.sound).map(|track| track.info.clone()).collect()
+        self.picture.iter().chain(&self.sound).chain(&self.small_picture).map(|track| track.info.clone()).collect()
     }
 
     /// One encoded frame; `None` before the configuration and the first key frame.
@@ -138,8 +175,34 @@ impl Packager {
         }
         if key {
             self.segment += 1;
+            if self.beginnings.len() == BEGINNINGS_MAX {
+                self.beginnings.pop_front();
+            }
+            self.beginnings.push_back((captured.local_us, self.segment));
         }
         track.chunk(data, key, key, self.segment, captured, duration_us, &mut self.sealer).map(Some)
+    }
+
+    /// One encoded frame of the smaller picture, given after the picture's frame of the same moment; `None` before its configuration,
+    /// and before its key frame where a segment of the picture begins. A key frame anywhere else begins nothing.
+    pub(crate) fn small_picture(
+        &mut self,
+        data: &[u8],
+        key: bool,
+        captured: Captured,
+        duration_us: u32,
+    ) -> Result<Option<OutgoingChunk>, PackageError> {
+        let Some(track) = &mut self.small_picture else { return Ok(None) };
+        let begun = self.beginnings.iter().find(|(at_us, _)| key && *at_us == captured.local_us);
+        match (begun, track.segment) {
+            (Some(&(_, segment)), known) if known.is_none_or(|known| known < segment) => {
+                track.chunk(data, true, false, segment, captured, duration_us, &mut self.sealer).map(Some)
+            }
+            (_, Some(segment)) => {
+                track.chunk(data, false, false, segment, captured, duration_us, &mut self.sealer).map(Some)
+            }
+            (_, None) => Ok(None),
+        }
     }
 
     /// One Opus packet; `None` before the configuration and the picture's first key frame.

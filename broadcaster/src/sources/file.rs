@@ -3,9 +3,10 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use super::{Source, SourceError, Stamps};
+use super::{Source, SourceError, Stamps, Take};
 use crate::{ffmpeg::encoder::scale, options::Quality};
 
 /// A file and how it is played.
@@ -27,20 +28,27 @@ impl MediaFile {
     }
 }
 
-/// ffmpeg's arguments to play `path` in real time, stamped with places in the file. A path is never taken for a protocol.
-pub(crate) fn play(path: &Path) -> Vec<OsString> {
+/// ffmpeg's arguments to play `path` in real time, stamped with places in the file, from one of them on. A path is never taken for a
+/// protocol.
+pub(crate) fn play(path: &Path, from: Option<Duration>) -> Vec<OsString> {
     let mut file = OsString::from("file:");
     file.push(path);
-    vec!["-re".into(), "-copyts".into(), "-start_at_zero".into(), "-i".into(), file]
+    let mut arguments: Vec<OsString> = ["-re", "-copyts", "-start_at_zero"].map(Into::into).to_vec();
+    if let Some(from) = from {
+        arguments.extend(["-ss".into(), format!("{:.3}", from.as_secs_f64()).into()]);
+    }
+    arguments.extend(["-i".into(), file]);
+    arguments
 }
 
 impl Source for MediaFile {
-    fn input(&self) -> Vec<OsString> {
-        play(&self.path)
+    fn input(&self, take: Take) -> Vec<OsString> {
+        play(&self.path, take.from)
     }
 
-    fn filters(&self) -> String {
-        scale(self.quality.size_max())
+    fn filters(&self, take: Take) -> String {
+        let halved = if take.halves_frames { "select='not(mod(n,2))'," } else { "" };
+        format!("{halved}{}", scale(self.quality.size_max()))
     }
 
     fn stamps(&self) -> Stamps {

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    Source, SourceError, Stamps,
+    Source, SourceError, Stamps, Take,
     raw_frames::{RawFrame, RawFrames},
 };
 use crate::{
@@ -77,10 +77,10 @@ impl PortalScreen {
 }
 
 impl Source for PortalScreen {
-    fn input(&self) -> Vec<OsString> {
+    fn input(&self, take: Take) -> Vec<OsString> {
         let header = self.frames.borrow().header;
         let size = format!("{}x{}", header.width, header.height);
-        let rate = self.quality.frame_rate().to_string();
+        let rate = take.frame_rate(self.quality.frame_rate()).to_string();
         let raw = ["-f", "rawvideo", "-pixel_format", header.format.name(), "-video_size", &size];
         let mut arguments: Vec<OsString> =
             ["-fflags", "nobuffer", "-probesize", "32", "-analyzeduration", "0"].map(Into::into).to_vec();
@@ -89,7 +89,7 @@ impl Source for PortalScreen {
         arguments
     }
 
-    fn filters(&self) -> String {
+    fn filters(&self, _take: Take) -> String {
         format!("settb=1/1000,setpts=RTCTIME/1000,{}", scale(self.quality.size_max()))
     }
 
@@ -101,12 +101,16 @@ impl Source for PortalScreen {
         true
     }
 
+    fn is_gone(&self) -> bool {
+        self.frames.has_changed().is_err()
+    }
+
     fn frames(&self) -> Option<RawFrames> {
         Some(self.frames.clone())
     }
 
     fn failure(&self, complaint: String) -> SourceError {
-        if self.frames.has_changed().is_err() {
+        if self.is_gone() {
             return SourceError::CaptureFailed { reason: "the system ended the capture".to_owned() };
         }
         SourceError::EncoderFailed { reason: complaint }

@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    io::AsyncWriteExt as _,
-    process::ChildStdin,
+    io::{AsyncWrite, AsyncWriteExt as _},
     sync::watch,
     time::{Instant, sleep_until},
 };
@@ -26,7 +25,12 @@ pub(crate) type RawFrames = watch::Receiver<Arc<RawFrame>>;
 
 /// Writes the newest frame to an encoder that expects `header`'s form: at once when there is a new one, at most `frame_rate`
 /// times a second, and now and then again on a still screen. Ends with the capture, with the encoder, or when the form changes.
-pub(crate) async fn feed(mut stdin: ChildStdin, mut frames: RawFrames, header: FrameHeader, frame_rate: u32) {
+pub(crate) async fn feed(
+    mut stdin: impl AsyncWrite + Unpin,
+    mut frames: RawFrames,
+    header: FrameHeader,
+    frame_rate: u32,
+) {
     // A little less than the frame's time: a capture that keeps that pace must not lose every other frame to jitter.
     let interval = Duration::from_secs(1) * 3 / (4 * frame_rate.max(1));
     frames.mark_changed();

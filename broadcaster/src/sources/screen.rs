@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use x11rb::connection::Connection as _;
 
-use super::{Source, SourceError, Stamps};
+use super::{Source, SourceError, Stamps, Take};
 use crate::{ffmpeg::encoder::scale, options::Quality};
 
 /// Still frames are left out, but at least this many per second are sent: players take longer gaps for a stall.
@@ -43,8 +43,8 @@ fn size(display: &str) -> Result<(u32, u32), String> {
 }
 
 impl Source for X11Screen {
-    fn input(&self) -> Vec<OsString> {
-        let rate = self.quality.frame_rate().to_string();
+    fn input(&self, take: Take) -> Vec<OsString> {
+        let rate = take.frame_rate(self.quality.frame_rate()).to_string();
         // Without `-video_size` it is the whole screen; without probing the first frame goes out at once.
         let grab = ["-fflags", "nobuffer", "-probesize", "32", "-analyzeduration", "0", "-f", "x11grab"];
         let mut arguments: Vec<OsString> = grab.map(Into::into).to_vec();
@@ -52,8 +52,8 @@ impl Source for X11Screen {
         arguments
     }
 
-    fn filters(&self) -> String {
-        let dropped_max = self.quality.frame_rate() / STILL_FRAMES_PER_SECOND - 1;
+    fn filters(&self, take: Take) -> String {
+        let dropped_max = take.frame_rate(self.quality.frame_rate()) / STILL_FRAMES_PER_SECOND - 1;
         format!("{},mpdecimate=max={dropped_max}:hi=0:lo=0:frac=0", scale(self.quality.size_max()))
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{Source, Stamps};
+use super::{Source, Stamps, Take};
 use crate::{ffmpeg::encoder::scale, options::Quality};
 
 /// ffmpeg's `testsrc2`, in real time.
@@ -18,15 +18,15 @@ impl TestPicture {
 }
 
 impl Source for TestPicture {
-    fn input(&self) -> Vec<OsString> {
+    fn input(&self, take: Take) -> Vec<OsString> {
         let (width, height) = self.quality.size_max().unwrap_or((1280, 720));
-        let picture = format!("testsrc2=size={width}x{height}:rate={}", self.quality.frame_rate());
+        let picture = format!("testsrc2=size={width}x{height}:rate={}", take.frame_rate(self.quality.frame_rate()));
         ["-re", "-f", "lavfi", "-i", &picture].map(Into::into).to_vec()
     }
 
-    fn filters(&self) -> String {
+    fn filters(&self, take: Take) -> String {
         // This machine's clock at the start, and then exactly in step: reading in real time delays frames, but loses none.
-        let step = format!("settb=1/1000,setpts=RTCSTART/1000+N*1000/{}", self.quality.frame_rate());
+        let step = format!("settb=1/1000,setpts=RTCSTART/1000+N*1000/{}", take.frame_rate(self.quality.frame_rate()));
         format!("{step},{}", scale(None))
     }
 

@@ -16,7 +16,7 @@ const FIGURES_WINDOW: Duration = Duration::from_secs(2);
 pub(super) struct Confirmed {
     pub(super) chunks: u64,
     pub(super) grew_at: Instant,
-    bytes: u64,
+    pub(super) bytes: u64,
     /// When, and how many bytes and frames by then.
     history: VecDeque<(Instant, u64, u64)>,
 }

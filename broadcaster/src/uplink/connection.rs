@@ -1,10 +1,13 @@
 //! One connection to one relay: registers, sends what its lane holds, and passes on what the relay says. Decides nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use protocol::{
-    ErrorCode, PROTOCOL_VERSION, Secret, TrackInfo,
+    ErrorCode, MediaHeader, MediaKind, PROTOCOL_VERSION, Secret, TrackInfo,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
     http::RelayAddress,
     limits::{CONTROL_BYTES_MAX, FIRST_MESSAGE_TIME_MAX},
@@ -17,6 +20,7 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::flight::Flight;
 use crate::outbox::Outbox;
 
 /// How long connecting may take, TLS and upgrade included.
@@ -65,6 +69,8 @@ pub(super) struct Connection {
     pub(super) tracks: Vec<TrackInfo>,
     pub(super) connector: Option<Connector>,
     pub(super) outbox: Arc<Outbox>,
+    /// What is under way on it.
+    pub(super) flight: Flight,
     /// What to say.
     pub(super) says: mpsc::Receiver<FromBroadcaster>,
     /// When to leave, after all that was to be said.
@@ -122,7 +128,6 @@ impl Connection {
                 match self.receive(&mut socket).await? {
                     Some(ToBroadcaster::StreamRegistered { .. }) => return Ok(()),
                     Some(ToBroadcaster::Error { code, message }) => return Err(End::Refused(code, message)),
-                    Some(moved @ ToBroadcaster::Move { .. }) => self.tell(News::Heard(Some(moved))).await,
                     _ => {}
                 }
             }
@@ -139,8 +144,17 @@ impl Connection {
         let mut says = std::mem::replace(&mut self.says, nothing);
         let sending = async {
             loop {
+                let next = async {
+                    self.flight.has_room().await;
+                    lane.next().await
+                };
                 let message = tokio::select! {
-                    message = lane.next() => Message::Binary(message),
+                    message = next => {
+                        if is_chunk(&message) {
+                            self.flight.handed(Instant::now());
+                        }
+                        Message::Binary(message)
+                    }
                     Some(message) = says.recv() => text(&message),
                 };
                 if let Err(error) = sink.send(message).await {
@@ -186,6 +200,11 @@ impl Connection {
     fn broken(&self, error: &Error) -> End {
         End::Broken(format!("the connection to {} broke ({error})", self.relay.name))
     }
+}
+
+/// Whether the relay counts it.
+fn is_chunk(message: &[u8]) -> bool {
+    MediaHeader::decode(message).is_ok_and(|(header, _)| header.kind == MediaKind::Chunk)
 }
 
 fn text(message: &impl Serialize) -> Message {

@@ -19,6 +19,8 @@ use super::{
     Uplink,
     confirmed::Confirmed,
     connection::{Connection, ConnectionId, End, News},
+    flight::Flight,
+    gauge::Gauge,
     leg::Leg,
     route::Route,
 };
@@ -26,6 +28,7 @@ use crate::{
     claim::{Backoff, is_final},
     directory_client::{DirectoryError, local_now_us},
     status::BroadcastState,
+    uplink_rate::UplinkRate,
 };
 
 /// Most connections at a time: one that is silent, one that is left, and two that may be better.
@@ -53,6 +56,8 @@ pub(super) struct Course<'a> {
     backoff: Option<Backoff>,
     failed: Option<RelayName>,
     was_live: bool,
+    was_registered: bool,
+    gauge: Gauge,
 }
 
 impl<'a> Course<'a> {
@@ -72,6 +77,11 @@ impl<'a> Course<'a> {
             backoff: None,
             failed: None,
             was_live: false,
+            was_registered: false,
+            gauge: {
+                let now = Instant::now();
+                Gauge::new(UplinkRate::new(uplink.picture_bit_s, uplink.fixed_bit_s, now), now)
+            },
         }
     }
 
@@ -121,7 +131,7 @@ impl<'a> Course<'a> {
         let id = ConnectionId(self.opened);
         let (says, heard_says) = mpsc::channel(SAYS_MAX);
         let leave = CancellationToken::new();
-        let ticket = self.route.assignment.ticket.clone();
+        let (ticket, flight) = (self.route.assignment.ticket.clone(), Flight::default());
         let connection = Connection {
             id,
             relay: relay.clone(),
@@ -129,6 +139,7 @@ impl<'a> Course<'a> {
             tracks: self.uplink.tracks(),
             connector: self.uplink.authorities.websocket(),
             outbox: Arc::clone(&self.uplink.outbox),
+            flight: flight.clone(),
             says: heard_says,
             leave: leave.clone(),
             news: self.news.clone(),
@@ -147,6 +158,7 @@ impl<'a> Course<'a> {
             heard_at: now,
             leave_at: None,
             confirmed: Confirmed::new(self.uplink.outbox.frames(), now),
+            flight,
         });
     }
 
@@ -245,9 +257,11 @@ impl<'a> Course<'a> {
             ToBroadcaster::Received { chunks, bytes } => {
                 let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) else { return };
                 leg.confirms = true;
+                leg.flight.confirmed(chunks);
                 if leg.confirmed.more(chunks, bytes, now) {
                     self.proven(id, now);
                 }
+                self.look(id, now);
                 self.show(now);
             }
             ToBroadcaster::KeyFrameWanted { .. } => self.uplink.key_frame_wanted.notify_one(),
@@ -256,7 +270,6 @@ impl<'a> Course<'a> {
                 viewers.truncate(AUDIENCE_MAX);
                 self.uplink.board.change(|status| status.audience = viewers);
             }
-            ToBroadcaster::Move { ticket, relays, .. } => self.sent_away(id, ticket, relays, now),
             ToBroadcaster::Viewers { .. }
             | ToBroadcaster::Audience { .. }
             | ToBroadcaster::Error { .. }
@@ -264,20 +277,21 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// A relay says where to go on. When the directory has said so too, its word counts.
-    fn sent_away(&mut self, id: ConnectionId, ticket: protocol::Secret, relays: Vec<RelayAddress>, now: Instant) {
-        let Some(leg) = self.legs.iter().find(|leg| leg.id == id) else { return };
-        if leg.epoch >= self.wanted_epoch {
-            let epoch = self.route.assignment.epoch.saturating_add(1);
-            self.ordered(Assignment { ticket, relays, epoch, record: None }, now);
-        }
+    /// What the leading relay has just confirmed tells what the line bears.
+    fn look(&mut self, id: ConnectionId, now: Instant) {
+        let Some(leader) = self.legs.iter().find(|leg| leg.id == id && self.leader == Some(id)) else { return };
+        self.gauge.look(leader, self.uplink.outbox.made_bytes(), now);
+        let rate = self.gauge.picture();
+        self.uplink.rate.send_if_modified(|known| std::mem::replace(known, rate) != rate);
     }
 
     /// A relay takes the stream: viewers begin with a key frame there, and follow from where it was before.
     fn registered(&mut self, id: ConnectionId, now: Instant) {
         let Some(new) = self.legs.iter().find(|leg| leg.id == id) else { return };
         let (relay, epoch) = (new.relay.clone(), new.epoch);
-        self.uplink.key_frame_wanted.notify_one();
+        if std::mem::replace(&mut self.was_registered, true) {
+            self.uplink.key_frame_wanted.notify_one(); // the first one begins with the first
+        }
         for old in self.legs.iter_mut().filter(|old| old.epoch < epoch && old.leave_at.is_none()) {
             old.leave_at = Some(now + MOVE_OVERLAP_TIME_MAX);
             if old.registered && old.relay.name != relay.name {
@@ -406,7 +420,8 @@ impl<'a> Course<'a> {
         if leader.is_silent(now) {
             // It says already that another relay is looked for.
         } else if live {
-            board.state(BroadcastState::Live, format!("Live at {name}."));
+            let sentence = format!("Live at {name}.{}", board.about_the_line(now));
+            board.state(BroadcastState::Live, sentence);
         } else if leader.confirmed.chunks > 0 {
             board.state(BroadcastState::Stalled, format!("Nothing has arrived at {name} for a moment."));
         }

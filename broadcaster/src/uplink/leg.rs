@@ -11,7 +11,7 @@ use protocol::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{confirmed::Confirmed, connection::ConnectionId};
+use super::{confirmed::Confirmed, connection::ConnectionId, flight::Flight};
 
 /// How long a relay may take to register the stream before the next one is tried beside it: a few round trips of a slow network,
 /// with one retransmission.
@@ -39,6 +39,7 @@ pub(super) struct Leg {
     /// When it ends because the stream is elsewhere.
     pub(super) leave_at: Option<Instant>,
     pub(super) confirmed: Confirmed,
+    pub(super) flight: Flight,
 }
 
 impl Leg {
@@ -55,10 +56,12 @@ impl Leg {
     /// Why it is given up, when it is time to.
     pub(super) fn failure(&self, now: Instant) -> Option<String> {
         let is_over = |since: Instant| self.registered && now.saturating_duration_since(since) > SILENCE_TIME_MAX;
+        // A source that gives nothing is not the relay's fault.
+        let awaits = self.flight.age(now).is_some_and(|age| age > SILENCE_TIME_MAX);
         let name = &self.relay.name;
         if is_over(self.heard_at) {
             Some(format!("{name} is silent"))
-        } else if is_over(self.confirmed.grew_at) {
+        } else if awaits && is_over(self.confirmed.grew_at) {
             Some(format!("{name} takes nothing in"))
         } else {
             None

@@ -1,10 +1,12 @@
 //! A directory and a relay inside the test's process, which do what the test says.
 
+mod throttle;
 mod tls;
 
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    process::{Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -38,7 +40,7 @@ use protocol::{
 use tokio::{
     net::TcpListener,
     sync::{broadcast, watch},
-    time::timeout,
+    time::{Interval, MissedTickBehavior, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, accept_async,
@@ -46,11 +48,15 @@ use tokio_tungstenite::{
 };
 use url::Url;
 
+use throttle::{Speed, Throttled};
 use tls::Io;
 pub(crate) use tls::{Certificate, TlsListener};
 
 /// Longer than anything in a test takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a relay says what has arrived.
+const CONFIRMATION_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(crate) fn now_us() -> u64 {
     u64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros()).unwrap()
@@ -213,6 +219,19 @@ impl FakeDirectory {
         StatusCode::NO_CONTENT
     }
 
+    /// The `broadcast` command, which sends to this directory's relays.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_broadcast"));
+        command
+            .args(["--directory", &format!("http://{}", self.address)])
+            .env_remove("BROADCAST_PASS")
+            .env_remove("STREAM_PASSWORD")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+
     pub(crate) async fn broadcast(&self, source: SourceChoice, sound: SoundChoice) -> Broadcast {
         Broadcast::start(self.options(source, sound)).await.unwrap()
     }
@@ -230,6 +249,7 @@ impl FakeDirectory {
             sound,
             quality: Quality::P720At30,
             bitrate_kbit_s: None,
+            small_picture: false,
             ffmpeg: "ffmpeg".into(),
         }
     }
@@ -249,6 +269,8 @@ pub(crate) struct FakeRelay {
     listener: TcpListener,
     certificate: Option<Certificate>,
     pub(crate) address: SocketAddr,
+    /// Of the line to it, without a certificate.
+    pub(crate) speed: Speed,
 }
 
 impl FakeRelay {
@@ -260,7 +282,7 @@ impl FakeRelay {
     pub(crate) async fn start_as(certificate: Option<Certificate>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { listener, certificate, address }
+        Self { listener, certificate, address, speed: Speed::default() }
     }
 
     pub(crate) fn url(&self) -> Url {
@@ -276,7 +298,7 @@ impl FakeRelay {
         let (stream, _) = timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap();
         let stream: Box<dyn Io> = match &self.certificate {
             Some(certificate) => Box::new(certificate.acceptor.accept(stream).await.unwrap()),
-            None => Box::new(stream),
+            None => Box::new(Throttled::new(stream, self.speed.clone())),
         };
         let mut socket = accept_async(stream).await.unwrap();
         let hello = loop {
@@ -285,6 +307,8 @@ impl FakeRelay {
             }
         };
         let ClientHello::RegisterNewStream { ticket, tracks, .. } = hello else { panic!("{hello:?}") };
+        let mut tick = tokio::time::interval(CONFIRMATION_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Publisher {
             socket,
             ticket,
@@ -295,6 +319,7 @@ impl FakeRelay {
             confirmed: (0, 0),
             chunks: 0,
             bytes: 0,
+            tick,
         }
     }
 
@@ -322,6 +347,7 @@ pub(crate) struct Publisher {
     confirmed: (u64, u64),
     chunks: u64,
     bytes: u64,
+    tick: Interval,
 }
 
 /// One media message.
@@ -376,19 +402,28 @@ impl Publisher {
 
     /// The next media message; `None` when the broadcaster says that the stream is over.
     pub(crate) async fn next(&mut self) -> Option<Media> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            match timeout(PATIENCE, self.socket.next()).await.expect("media within the test's patience")? {
+            let message = tokio::select! {
+                biased; // a relay that is asked for much says what it has, too
+                _ = self.tick.tick() => {
+                    if self.confirms {
+                        self.confirmed = (self.chunks, self.bytes);
+                    }
+                    // Whoever is gone is told nothing; what it sent before counts.
+                    let (chunks, bytes) = self.confirmed;
+                    let _ = self.try_say(&ToBroadcaster::Received { chunks, bytes }).await;
+                    continue;
+                }
+                message = self.socket.next() => message?,
+                () = tokio::time::sleep_until(deadline) => panic!("no media within the test's patience"),
+            };
+            match message {
                 Ok(Message::Binary(bytes)) => {
                     let (header, payload) = MediaHeader::decode(&bytes).unwrap();
                     let payload = bytes.slice_ref(payload);
                     self.chunks += u64::from(header.kind == MediaKind::Chunk);
                     self.bytes += bytes.len() as u64;
-                    if self.confirms {
-                        self.confirmed = (self.chunks, self.bytes);
-                    }
-                    // Whoever is gone is told nothing; what it sent before counts.
-                    let (chunks, confirmed) = self.confirmed;
-                    let _ = self.try_say(&ToBroadcaster::Received { chunks, bytes: confirmed }).await;
                     return Some(Media { header, payload, message: bytes });
                 }
                 Ok(Message::Text(text)) => match serde_json::from_str(&text).unwrap() {

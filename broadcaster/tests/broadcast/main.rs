@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod fake;
+mod networks;
 mod resilience;
+mod small_picture;
+mod sources;
 mod trust;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     sync::atomic::Ordering,
     time::Duration,
@@ -84,6 +87,12 @@ fn stat(pid: u32) -> Option<(char, u32)> {
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
+/// Sends a signal to a process of this test.
+fn signal(name: &str, pid: u32) {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
 async fn until(condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {
@@ -159,13 +168,7 @@ async fn stopping_tells_everybody_and_leaves_no_process() {
 async fn killed_command_leaves_no_process() {
     let relay = FakeRelay::start().await;
     let directory = FakeDirectory::start(&[&relay]).await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_broadcast"))
-        .args(["--source", "test", "--directory", &format!("http://{}", directory.address)])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut command = directory.command().args(["--source", "test"]).spawn().unwrap();
     let mut publisher = relay.publisher().await;
     publisher.take(1, 3).await;
     let ffmpegs = children(command.id());
@@ -173,31 +176,6 @@ async fn killed_command_leaves_no_process() {
     command.kill().unwrap();
     command.wait().unwrap();
     until(|| ffmpegs.iter().all(|&pid| stat(pid).is_none_or(|(state, _)| state == 'Z'))).await;
-}
-
-#[tokio::test]
-async fn broken_connection_goes_on_at_the_next_relay_from_the_newest_key_frame() {
-    let (first, second) = (FakeRelay::start().await, FakeRelay::start().await);
-    let directory = FakeDirectory::start(&[&first, &second]).await;
-    let broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
-    let mut publisher = first.publisher().await;
-    let before = publisher.take(1, 75).await;
-    drop(publisher);
-
-    let mut publisher = second.publisher().await;
-    assert_eq!(publisher.ticket.expose(), "ticket 1");
-    let after = publisher.take(1, 30).await;
-    assert_eq!(after[0].header.kind, MediaKind::Init);
-    assert_well_formed(&after, 1);
-    let newest = chunks(&before, 1).last().unwrap().header.segment;
-    assert!(after[1].header.segment >= newest);
-    assert_eq!(decoded_frames(&track_bytes(&after, 1), &Folder::new("next-relay")), 30);
-    wait_for_state(&broadcast, BroadcastState::Live).await;
-    drop(publisher);
-
-    // Both relays of the assignment have failed: the one that the directory was asked for counts.
-    while first.publisher().await.ticket.expose() == "ticket 1" {}
-    assert_eq!(directory.failed.lock().unwrap()[0], Some("relay-1".to_owned()));
 }
 
 #[tokio::test]
@@ -210,21 +188,6 @@ async fn refused_ticket_is_exchanged_before_another_relay_is_tried() {
         assert_eq!(first.publisher().await.ticket.expose(), "ticket 2");
         assert_eq!(directory.assignments.load(Ordering::SeqCst), 1);
     }
-}
-
-#[tokio::test]
-async fn relay_that_leaves_says_where_to_go_on() {
-    let (first, second) = (FakeRelay::start().await, FakeRelay::start().await);
-    let directory = FakeDirectory::start(&[&first]).await;
-    let _broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
-    let mut publisher = first.publisher().await;
-    publisher.take(1, 3).await;
-    let url = format!("ws://{}/ws", second.address).parse().unwrap();
-    let relays = vec![protocol::http::RelayAddress { name: "relay-2".parse().unwrap(), url }];
-    publisher.say(&ToBroadcaster::Move { ticket: "moved".into(), relays, within_ms: 1_000 }).await;
-    let mut moved = second.publisher().await;
-    assert_eq!(moved.ticket.expose(), "moved");
-    assert_well_formed(&moved.take(1, 10).await, 1);
 }
 
 #[tokio::test]
@@ -271,7 +234,7 @@ async fn key_frame_comes_when_it_is_wanted() {
         }
     }
     let waited_us = now_us() - asked_us;
-    assert!(waited_us < 1_700_000, "{waited_us}");
+    assert!(waited_us < 1_900_000, "{waited_us}");
     media.extend(publisher.take(1, 70).await);
     assert_well_formed(&media, 1);
     let frames = chunks(&media, 1);
@@ -282,14 +245,21 @@ async fn key_frame_comes_when_it_is_wanted() {
     assert_eq!(decoded_frames(&track_bytes(&media, 1), &Folder::new("wanted")), frames.len());
 }
 
+/// A film of so many seconds, with sound.
+fn make_film(folder: &Folder, seconds: u32) -> PathBuf {
+    let film = folder.0.join("film.mp4");
+    let picture = format!("testsrc2=size=640x360:rate=30:duration={seconds}");
+    let sound = format!("sine=frequency=880:sample_rate=44100:duration={seconds}");
+    let make =
+        ["-v", "error", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound, "-c:v", "libx264", "-preset"];
+    run("ffmpeg", &[&make[..], &["ultrafast", "-c:a", "aac", film.to_str().unwrap()]].concat());
+    film
+}
+
 #[tokio::test]
 async fn film_is_sent_with_its_sound_cut_where_the_picture_is() {
     let folder = Folder::new("film");
-    let film = folder.0.join("film.mp4");
-    let picture = "testsrc2=size=640x360:rate=30:duration=6";
-    let sound = "sine=frequency=880:sample_rate=44100:duration=6";
-    let make = ["-v", "error", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, "-c:v", "libx264", "-preset"];
-    run("ffmpeg", &[&make[..], &["ultrafast", "-c:a", "aac", film.to_str().unwrap()]].concat());
+    let film = make_film(&folder, 6);
 
     let relay = FakeRelay::start().await;
     let directory = FakeDirectory::start(&[&relay]).await;
@@ -309,91 +279,12 @@ async fn film_is_sent_with_its_sound_cut_where_the_picture_is() {
         "{sound_keys:?}"
     );
     assert!(picture_keys.len() - sound_keys.len() <= 1);
-    assert!(chunks(&media, 1).len() >= 175, "{}", chunks(&media, 1).len());
+    // A machine that is too busy may have to leave something out.
+    let (sent, dropped) = (chunks(&media, 1).len(), broadcast.status().borrow().dropped_frames);
+    assert!(sent as u64 + dropped >= 175, "{sent} {dropped}");
     assert_eq!(decoded_frames(&track_bytes(&media, 1), &folder), chunks(&media, 1).len());
     let packets = chunks(&media, 2).len();
     assert!((250..=305).contains(&packets), "{packets}");
     assert!(decoded_frames(&track_bytes(&media, 2), &folder).abs_diff(packets) <= 1);
     assert!(!wait_for_state(&broadcast, BroadcastState::Ended).await.failed);
-}
-
-/// An X server of the test's own.
-struct Display {
-    server: std::process::Child,
-    name: String,
-}
-
-impl Display {
-    fn start() -> Self {
-        use std::io::BufRead as _;
-        let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Xvfb is installed");
-        let mut name = String::new();
-        std::io::BufReader::new(server.stdout.take().unwrap()).read_line(&mut name).unwrap();
-        Self { server, name: format!(":{}", name.trim()) }
-    }
-
-    fn colour(&self, colour: &str) {
-        let status = Command::new("xsetroot").args(["-display", &self.name, "-solid", colour]).status();
-        assert!(status.expect("xsetroot is installed").success());
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-/// The colour near a corner (the pointer is in the middle) of the last frame: red, green, blue.
-fn last_colour(bytes: &[u8], folder: &Path) -> [u8; 3] {
-    let file = folder.join("screen.mp4");
-    std::fs::write(&file, bytes).unwrap();
-    let decode =
-        ["-v", "error", "-i", file.to_str().unwrap(), "-vf", "crop=2:2:20:20,format=rgb24", "-f", "rawvideo", "-"];
-    let output = Command::new("ffmpeg").args(decode).stdin(Stdio::null()).output().unwrap();
-    let [r, g, b] = *output.stdout.last_chunk::<3>().unwrap();
-    [r, g, b]
-}
-
-#[tokio::test]
-async fn screen_is_captured_and_costs_next_to_nothing_while_it_is_still() {
-    let display = Display::start();
-    display.colour("#204060");
-    let relay = FakeRelay::start().await;
-    let directory = FakeDirectory::start(&[&relay]).await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_broadcast"))
-        .args(["--source", "screen", "--duration", "60", "--directory", &format!("http://{}", directory.address)])
-        .env("DISPLAY", &display.name)
-        .env_remove("WAYLAND_DISPLAY")
-        .env_remove("XDG_SESSION_TYPE")
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut publisher = relay.publisher().await;
-    assert_eq!((publisher.tracks[0].width, publisher.tracks[0].height), (800, 600));
-    let mut media = publisher.take(1, 15).await;
-    let frames = chunks(&media, 1);
-    let mut gaps_ms: Vec<u64> =
-        frames.windows(2).map(|pair| (pair[1].header.captured_at_us - pair[0].header.captured_at_us) / 1_000).collect();
-    gaps_ms.sort_unstable();
-    let gap_ms = gaps_ms[gaps_ms.len() / 2];
-    assert!((250..=450).contains(&gap_ms), "still: about 3 frames/s: {gaps_ms:?}");
-    let bytes: usize = frames[5..].iter().map(|media| media.payload.len()).sum();
-    assert!(bytes < 20_000, "{bytes}");
-
-    display.colour("#c08020");
-    media.extend(publisher.take(1, 5).await);
-    let folder = Folder::new("screen");
-    let [r, g, b] = last_colour(&track_bytes(&media, 1), &folder.0);
-    assert!(r.abs_diff(0xc0) < 12 && g.abs_diff(0x80) < 12 && b.abs_diff(0x20) < 12, "{r} {g} {b}");
-    assert_eq!(decoded_frames(&track_bytes(&media, 1), &folder), 20);
-    command.kill().unwrap();
-    command.wait().unwrap();
 }

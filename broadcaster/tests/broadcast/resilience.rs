@@ -1,9 +1,6 @@
 //! Relays and directories that die, fall silent, are left and come back.
 
-use std::{
-    process::{Command, Stdio},
-    sync::atomic::Ordering,
-};
+use std::sync::atomic::Ordering;
 
 use broadcaster::{BroadcastState, SoundChoice, SourceChoice};
 use protocol::{
@@ -12,9 +9,9 @@ use protocol::{
 };
 
 use super::{
-    assert_well_formed, chunks,
-    fake::{FakeDirectory, FakeRelay, Media, Publisher, wait_for, wait_for_state},
-    until,
+    Folder, assert_well_formed, chunks, decoded_frames,
+    fake::{FakeDirectory, FakeRelay, Media, Publisher, track_bytes, wait_for, wait_for_state},
+    signal, until,
 };
 
 fn order(relays: &[(&str, &FakeRelay)], ticket: &str, epoch: u32) -> Option<Order> {
@@ -56,11 +53,48 @@ async fn closed_connection_goes_on_at_once_with_a_forced_key_frame_and_without_a
         after.extend(publisher.take(1, 1).await);
     }
     assert_well_formed(&after, 1);
+    assert_eq!(decoded_frames(&track_bytes(&after, 1), &Folder::new("next-relay")), chunks(&after, 1).len());
     let (before, after) = (numbers(&before), numbers(&after));
     assert!(before.contains(&after[0]) || after[0] == (before[before.len() - 1].0 + 1, 0), "{before:?} {after:?}");
     until(|| !directory.failed.lock().unwrap().is_empty()).await;
     assert_eq!(*directory.failed.lock().unwrap(), [Some("relay-1".to_owned())]);
     publisher.read_until(wait_for_state(&broadcast, BroadcastState::Live)).await;
+    drop(publisher);
+    // Both relays of the assignment have failed: what the directory says then counts.
+    while first.publisher().await.ticket.expose() == "ticket 1" {}
+}
+
+#[tokio::test]
+async fn only_relay_that_falls_silent_is_asked_about_at_once() {
+    let relay = FakeRelay::start().await;
+    let directory = FakeDirectory::start(&[&relay]).await;
+    let _broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
+    let mut silent = relay.publisher().await;
+    silent.take(1, 10).await;
+    let began = std::time::Instant::now();
+    // Its socket stays open. Another connection to it may do what this one does not.
+    let mut publisher = relay.publisher().await;
+    assert!(began.elapsed() < protocol::limits::SILENCE_TIME_MAX / 2, "{:?}", began.elapsed());
+    assert_eq!(directory.failed.lock().unwrap()[0], Some("relay-1".to_owned()));
+    assert_well_formed(&publisher.take(1, 10).await, 1);
+}
+
+#[tokio::test]
+async fn second_relay_that_registers_and_confirms_nothing_is_left_when_the_first_speaks_again() {
+    let (first, second) = (FakeRelay::start().await, FakeRelay::start().await);
+    let directory = FakeDirectory::start(&[&first, &second]).await;
+    let broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
+    let mut publisher = first.publisher().await;
+    publisher.take(1, 10).await;
+    let mut beside = second.publisher().await; // it takes the stream, and nothing has arrived yet
+    let key_frame = async { while !publisher.next().await.expect("the first one stays").header.key {} };
+    key_frame.await;
+    beside.confirms = false;
+    let mut left = Box::pin(rest(&mut beside));
+    publisher.read_until(&mut left).await;
+    publisher.read_until(wait_for_state(&broadcast, BroadcastState::Live)).await;
+    assert_eq!(broadcast.status().borrow().relay.as_ref().unwrap().as_str(), "relay-1");
+    assert!(directory.failed.lock().unwrap().iter().all(|failed| failed.as_deref() != Some("relay-2")));
 }
 
 #[tokio::test]
@@ -199,23 +233,11 @@ async fn stream_that_may_not_come_back_ends_with_a_sentence() {
     assert_eq!(status.sentence, "The broadcast has ended: refused: unauthorized.");
 }
 
-/// Sends a signal to a process of this test.
-fn signal(name: &str, pid: u32) {
-    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
-    assert!(status.success());
-}
-
 #[tokio::test]
 async fn process_that_slept_goes_on_by_itself() {
     let (first, second) = (FakeRelay::start().await, FakeRelay::start().await);
     let directory = FakeDirectory::start(&[&first, &second]).await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_broadcast"))
-        .args(["--source", "test", "--directory", &format!("http://{}", directory.address)])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut command = directory.command().args(["--source", "test"]).spawn().unwrap();
     let mut publisher = first.publisher().await;
     let before = publisher.take(1, 40).await;
     signal("STOP", command.id());

@@ -26,14 +26,14 @@ async fn sealed_broadcast(directory: &FakeDirectory) -> Broadcast {
 }
 
 /// What a viewer with the link has.
-fn opener(broadcast: &Broadcast) -> Opener {
+pub(super) fn opener(broadcast: &Broadcast) -> Opener {
     let status = broadcast.status().borrow().clone();
     let (_, key) = status.watch_link.expose().split_once("#k=").unwrap();
     Opener::new(key.parse::<ContentKey>().unwrap(), status.stream)
 }
 
 /// What the viewer sees of `media`, all of which must be sealed.
-fn opened(opener: &mut Opener, media: &[Media]) -> Vec<u8> {
+pub(super) fn opened(opener: &mut Opener, media: &[Media]) -> Vec<u8> {
     let mut shown = Vec::new();
     for media in media {
         assert!(media.header.sealed, "{:?}", media.header);
@@ -244,15 +244,9 @@ async fn pass_and_password_reach_the_directory() {
 
 /// Runs the command to its end; its exit code and what it says.
 fn command(directory: &FakeDirectory, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_broadcast"))
-        .args(["--source", "test", "--directory", &format!("http://{}", directory.address)])
-        .args(arguments)
-        .env_remove("BROADCAST_PASS")
-        .env_remove("STREAM_PASSWORD")
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let mut command = directory.command();
+    command.args(["--source", "test"]).args(arguments).envs(environment.iter().copied()).stderr(Stdio::piped());
+    let output = command.output().unwrap();
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 

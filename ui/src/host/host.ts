@@ -41,6 +41,8 @@ export interface AppBroadcastOptions {
   source: SourceChoice;
   sound: SoundChoice;
   quality: AppQuality;
+  /** A second, smaller picture for viewers on slow connections. */
+  small_picture: boolean;
 }
 
 export interface AppBroadcaster {

@@ -50,6 +50,14 @@ audience: Array<AudienceMember>,
  */
 bitrate_kbit_s: number, 
 /**
+ * The most bits that the picture takes at present, in kbit/s: less than was chosen while the connection is slow.
+ */
+picture_kbit_s: number, 
+/**
+ * The most bits that it takes on a good connection, in kbit/s.
+ */
+picture_kbit_s_max: number, 
+/**
  * Frames per second that leave the encoder; a still screen has few.
  */
 frame_rate: number, 

@@ -16,4 +16,8 @@ password: Secret | null,
 /**
  * Whether the stream is end-to-end encrypted.
  */
-encrypt: boolean, source: SourceChoice, sound: SoundChoice, quality: Quality, };
+encrypt: boolean, source: SourceChoice, sound: SoundChoice, quality: Quality, 
+/**
+ * Whether a second, smaller picture is sent as well.
+ */
+small_picture: boolean, };
