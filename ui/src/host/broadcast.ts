@@ -12,10 +12,6 @@ export type SourceState = "shown" | "hidden" | "gone";
 
 /** A broadcast at one moment. */
 export type BroadcastStatus = GeneratedStatus & {
-  /** The most bits that the picture takes at present, in kbit/s: less than was chosen while the connection is slow. */
-  picture_kbit_s?: number;
-  /** The most bits that it takes on a good connection, in kbit/s. */
-  picture_kbit_s_max?: number;
   /** What has become of what is shared; known to broadcasts of a page alone. */
   source?: SourceState;
   /** How long the stream goes on with nothing to show; null while there is something. */

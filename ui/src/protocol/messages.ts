@@ -66,7 +66,7 @@ const TO_VIEWER: Record<ToViewer["type"], Record<string, Check>> = {
   error,
 };
 
-const TO_BROADCASTER: Record<Exclude<ToBroadcaster["type"], "move">, Record<string, Check>> = {
+const TO_BROADCASTER: Record<ToBroadcaster["type"], Record<string, Check>> = {
   stream_registered: { stream: isString, relay: isString },
   received: { chunks: isNumber, bytes: isNumber },
   key_frame_wanted: { track: isNumber },
