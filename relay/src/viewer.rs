@@ -22,6 +22,10 @@ use crate::{
 /// Most events a viewer is sent before its own messages are looked at again.
 const EVENTS_AT_ONCE_MAX: usize = 16;
 
+/// Bytes that are gathered before they are written: what was waiting for a viewer that is behind, or for a busy machine, takes few
+/// writes, and a newer key frame can still overtake the rest.
+const WRITTEN_AT_ONCE_BYTES: usize = 64 * 1024;
+
 /// A viewer that was let in, or a relay.
 #[derive(Debug)]
 pub struct Viewing {
@@ -136,54 +140,64 @@ impl Viewing {
         Ok(())
     }
 
-    /// Sends some of what there is to send; whether there may be more.
+    /// Sends some of what there is to send, by one write; whether there may be more.
     async fn send_events(&mut self) -> Result<bool, End> {
+        let mut more = true;
         for _ in 0..EVENTS_AT_ONCE_MAX {
-            let message = match self.seat.next_event(Instant::now()) {
-                None => return Ok(false),
-                Some(ViewerEvent::Ended) => return Err(End::StreamEnded),
-                Some(ViewerEvent::NotLive) => return Err(End::error(ErrorCode::StreamNotLive, Refused::NotLive)),
-                Some(ViewerEvent::Removed) => return Err(End::error(ErrorCode::ViewerRemoved, Refused::Removed)),
-                Some(ViewerEvent::Media(delivery)) => {
-                    self.send_media(delivery).await?;
-                    continue;
-                }
-                Some(ViewerEvent::Watching { tracks, selected, epoch, path }) => ToViewer::Watching {
-                    stream: self.seat.stream(),
-                    tracks: tracks.to_vec(),
-                    selected,
-                    epoch,
-                    path: path.iter().chain([&self.house.name]).cloned().collect(),
-                },
-                Some(ViewerEvent::Broadcaster { present }) => ToViewer::Broadcaster { present },
-                Some(ViewerEvent::Move { relays, within_ms }) => ToViewer::Move { relays: relays.to_vec(), within_ms },
-                Some(ViewerEvent::Viewers(count)) => ToViewer::Viewers { count },
-            };
-            self.socket.send_text(text_of(&message)).await?;
+            if !more || self.socket.queued() >= WRITTEN_AT_ONCE_BYTES {
+                break;
+            }
+            match self.seat.next_event(Instant::now()) {
+                Some(event) => self.queue(event)?,
+                None => more = false,
+            }
         }
-        Ok(true)
+        self.socket.flush().await?;
+        Ok(more)
     }
 
-    async fn send_media(&mut self, delivery: Delivery) -> Result<(), End> {
-        let metrics = Arc::clone(&self.house.metrics);
+    fn queue(&mut self, event: ViewerEvent) -> Result<(), End> {
+        let message = match event {
+            ViewerEvent::Ended => return Err(End::StreamEnded),
+            ViewerEvent::NotLive => return Err(End::error(ErrorCode::StreamNotLive, Refused::NotLive)),
+            ViewerEvent::Removed => return Err(End::error(ErrorCode::ViewerRemoved, Refused::Removed)),
+            ViewerEvent::Media(delivery) => {
+                self.queue_media(delivery);
+                return Ok(());
+            }
+            ViewerEvent::Watching { tracks, selected, epoch, path } => ToViewer::Watching {
+                stream: self.seat.stream(),
+                tracks: tracks.to_vec(),
+                selected,
+                epoch,
+                path: path.iter().chain([&self.house.name]).cloned().collect(),
+            },
+            ViewerEvent::Broadcaster { present } => ToViewer::Broadcaster { present },
+            ViewerEvent::Move { relays, within_ms } => ToViewer::Move { relays: relays.to_vec(), within_ms },
+            ViewerEvent::Viewers(count) => ToViewer::Viewers { count },
+        };
+        self.socket.queue_text(text_of(&message));
+        Ok(())
+    }
+
+    fn queue_media(&mut self, delivery: Delivery) {
+        let metrics = &self.house.metrics;
         if let Some(skipped) = delivery.skipped {
             metrics.skipped(&skipped);
             let notice = ToViewer::Skipped { track: skipped.track, chunks: skipped.chunks };
-            self.socket.send_text(text_of(&notice)).await?;
+            self.socket.queue_text(text_of(&notice));
         }
         if let Some(init) = delivery.init {
             metrics.bytes_out.inc_by(init.len() as u64);
-            self.socket.send_media(init).await?;
+            self.socket.queue_media(init);
         }
         // What was here before is not late: somebody who has just come begins with it.
         if delivery.arrived >= self.came_at {
             metrics.lag.note(delivery.arrived.elapsed());
         }
-        let bytes = delivery.chunk.len() as u64;
-        self.socket.send_media(delivery.chunk).await?;
-        metrics.bytes_out.inc_by(bytes);
+        metrics.bytes_out.inc_by(delivery.chunk.len() as u64);
         metrics.chunks_out.inc();
-        Ok(())
+        self.socket.queue_media(delivery.chunk);
     }
 
     async fn show_life(&mut self) -> Result<(), End> {

@@ -1,28 +1,37 @@
-//! Messages over a WebSocket (RFC 6455) on a TCP or TLS connection.
+//! Messages over a WebSocket (RFC 6455) on a TCP or TLS connection. A library reads them; frames are written here, so that a chunk's
+//! bytes are shared by all who get it, and several messages take one write.
+
+mod frames;
+mod wire;
 
 use std::{
-    io,
+    future::poll_fn,
+    io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use protocol::limits::{CONTROL_BYTES_MAX, MESSAGE_BYTES_MAX, SILENCE_TIME_MAX};
 use service::tls::Stream;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::{Instant, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        self, Bytes, Utf8Bytes,
+        self, Bytes,
         error::{Error, ProtocolError},
-        protocol::{CloseFrame, Role, WebSocketConfig},
+        protocol::{Role, WebSocketConfig},
     },
 };
 
+use self::{
+    frames::{Frames, Opcode, SLICES_MAX},
+    wire::{OverLimit, Wire},
+};
 use super::{FAREWELL_BYTES_MAX, FAREWELL_TIME_MAX, Message, ReceiveError, SendError, WRITE_TIME_MAX};
 
 /// Bytes of one read. The library zeroes as many before every attempt to read, and it attempts one for every chunk it sends, so
@@ -32,14 +41,11 @@ const READ_BYTES: usize = 4096;
 /// Bytes of a control frame's head, its mask included (RFC 6455 5.2).
 const CONTROL_FRAME_HEAD_BYTES: usize = 6;
 
-/// Bytes on the wire of one media message, in however many fragments it comes: its largest size, and the heads of fragments of
-/// 256 bytes. Fragments without an end can't go on for ever, not even empty ones.
-const MEDIA_WIRE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + MESSAGE_BYTES_MAX / 256 * 8;
-
 /// One WebSocket, the server's side.
 #[derive(Debug)]
 pub struct Socket {
-    stream: WebSocketStream<Metered>,
+    reader: WebSocketStream<Wire>,
+    frames: Frames,
     heard_at: Instant,
     said_at: Instant,
 }
@@ -50,20 +56,18 @@ impl Socket {
     pub async fn new(connection: Stream, read: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
-            // Every message is written at once: what waits, waits in the window.
             .write_buffer_size(0)
-            .max_write_buffer_size(2 * MESSAGE_BYTES_MAX)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        let connection = Metered { connection, message_read: 0, media_allowed: false };
-        let stream = WebSocketStream::from_partially_read(connection, read, Role::Server, Some(config)).await;
+        let wire = Wire::new(connection);
+        let reader = WebSocketStream::from_partially_read(wire, read, Role::Server, Some(config)).await;
         let now = Instant::now();
-        Self { stream, heard_at: now, said_at: now }
+        Self { reader, frames: Frames::default(), heard_at: now, said_at: now }
     }
 
     /// From now on messages of [`MESSAGE_BYTES_MAX`] may come.
     pub fn allow_media(&mut self) {
-        self.stream.get_mut().media_allowed = true;
+        self.reader.get_mut().media_allowed = true;
     }
 
     /// The next message. Can be cancelled: nothing is lost.
@@ -71,19 +75,19 @@ impl Socket {
     /// # Errors
     /// When the connection is over, or what came is no message or too large.
     pub async fn receive(&mut self) -> Result<Message, ReceiveError> {
-        let message = match self.stream.next().await {
+        let message = match poll_fn(|cx| self.poll_message(cx)).await {
             Some(Ok(message)) => message,
             Some(Err(error)) => return Err(receive_error(&error)),
             None => return Err(ReceiveError::Closed),
         };
         self.heard();
-        let metered = self.stream.get_mut();
+        let wire = self.reader.get_mut();
         match &message {
             // A control frame may stand within a message: it ends nothing.
             tungstenite::Message::Ping(payload) | tungstenite::Message::Pong(payload) => {
-                metered.message_read = metered.message_read.saturating_sub(CONTROL_FRAME_HEAD_BYTES + payload.len());
+                wire.message_read = wire.message_read.saturating_sub(CONTROL_FRAME_HEAD_BYTES + payload.len());
             }
-            _ => metered.message_read = 0,
+            _ => wire.message_read = 0,
         }
         match message {
             tungstenite::Message::Text(text) if text.len() > CONTROL_BYTES_MAX => Err(ReceiveError::TooLarge),
@@ -92,6 +96,17 @@ impl Socket {
             tungstenite::Message::Close(_) => Err(ReceiveError::Closed),
             _ => Ok(Message::Alive),
         }
+    }
+
+    /// The next message, and replies to the ones before, as far as the peer takes them.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<tungstenite::Message, Error>>> {
+        let message = self.reader.poll_next_unpin(cx);
+        if self.frames.unwritten() == 0
+            && let Poll::Ready(Err(error)) = self.reader.get_mut().poll_replies(cx)
+        {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        message
     }
 
     /// The peer is to be taken for one that was heard now.
@@ -111,62 +126,98 @@ impl Socket {
         self.said_at
     }
 
-    /// Sends a control message.
+    /// Has a control message written by the next [`Self::flush`].
+    pub fn queue_text(&mut self, text: String) {
+        self.frames.push(Opcode::Text, text.into());
+    }
+
+    /// Has a media message written by the next [`Self::flush`].
+    pub fn queue_media(&mut self, message: Bytes) {
+        self.frames.push(Opcode::Binary, message);
+    }
+
+    /// Bytes that wait for the next [`Self::flush`].
+    #[must_use]
+    pub const fn queued(&self) -> usize {
+        self.frames.unwritten()
+    }
+
+    /// Writes what is queued.
     ///
     /// # Errors
     /// When the connection is lost or too slow; it can't be used any more then.
-    pub async fn send_text(&mut self, text: String) -> Result<(), SendError> {
-        self.say(tungstenite::Message::Text(Utf8Bytes::from(text))).await
+    pub async fn flush(&mut self) -> Result<(), SendError> {
+        if self.frames.unwritten() == 0 {
+            return Ok(());
+        }
+        self.write().await?;
+        self.said_at = Instant::now();
+        Ok(())
     }
 
-    /// Sends a media message.
+    /// Sends a control message.
     ///
     /// # Errors
-    /// As [`Self::send_text`].
-    pub async fn send_media(&mut self, message: Bytes) -> Result<(), SendError> {
-        self.say(tungstenite::Message::Binary(message)).await
+    /// As [`Self::flush`].
+    pub async fn send_text(&mut self, text: String) -> Result<(), SendError> {
+        self.queue_text(text);
+        self.flush().await
     }
 
     /// Asks for a sign of life.
     ///
     /// # Errors
-    /// As [`Self::send_text`].
+    /// As [`Self::flush`].
     pub async fn ping(&mut self) -> Result<(), SendError> {
-        self.send(tungstenite::Message::Ping(Bytes::new())).await
+        self.frames.push(Opcode::Ping, Bytes::new());
+        self.write().await
     }
 
-    async fn say(&mut self, message: tungstenite::Message) -> Result<(), SendError> {
-        self.send(message).await?;
-        self.said_at = Instant::now();
-        Ok(())
-    }
-
-    async fn send(&mut self, message: tungstenite::Message) -> Result<(), SendError> {
-        match timeout(WRITE_TIME_MAX, self.stream.send(message)).await {
+    async fn write(&mut self) -> Result<(), SendError> {
+        match timeout(WRITE_TIME_MAX, poll_fn(|cx| self.poll_write(cx))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(SendError::Lost),
             Err(_) => Err(SendError::TooSlow),
         }
     }
 
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { reader, frames, .. } = self;
+        let wire = reader.get_mut();
+        if !frames.is_within_frame() {
+            ready!(wire.poll_replies(cx))?;
+        }
+        while frames.unwritten() > 0 {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let used = frames.slices(&mut slices);
+            let written = ready!(Pin::new(&mut wire.connection).poll_write_vectored(cx, &slices[..used]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            frames.advance(written);
+        }
+        Pin::new(&mut wire.connection).poll_flush(cx)
+    }
+
     /// Says `last` and closes with `code`, in bounded time.
     pub async fn close(mut self, last: Vec<String>, code: u16, reason: &'static str) {
         let farewell = async {
-            for text in last {
-                self.stream.feed(tungstenite::Message::Text(Utf8Bytes::from(text))).await?;
-            }
-            self.stream.close(Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) })).await?;
-            let connection = self.stream.get_mut();
-            connection.connection.shutdown().await?;
+            last.into_iter().for_each(|text| self.queue_text(text));
+            let mut payload = code.to_be_bytes().to_vec();
+            payload.extend_from_slice(reason.as_bytes());
+            self.frames.push(Opcode::Close, payload.into());
+            poll_fn(|cx| self.poll_write(cx)).await?;
+            let connection = &mut self.reader.get_mut().connection;
+            connection.shutdown().await?;
             let mut rest = [0; READ_BYTES];
             let mut read_total = 0;
             while read_total < FAREWELL_BYTES_MAX {
-                match connection.connection.read(&mut rest).await? {
+                match connection.read(&mut rest).await? {
                     0 => break,
                     read => read_total += read,
                 }
             }
-            Ok::<_, Error>(())
+            io::Result::Ok(())
         };
         // Whether the peer has heard it is the peer's affair.
         let _ = timeout(FAREWELL_TIME_MAX, farewell).await;
@@ -175,7 +226,7 @@ impl Socket {
     /// Drops the connection without a word, with what is still unsent: for a peer that takes nothing.
     pub fn cut(mut self) {
         // Zero linger: unsent bytes of a peer that takes nothing would occupy the kernel for many minutes.
-        let _ = socket2::SockRef::from(self.stream.get_mut().connection.tcp()).set_linger(Some(Duration::ZERO));
+        let _ = socket2::SockRef::from(self.reader.get_mut().connection.tcp()).set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -186,48 +237,5 @@ fn receive_error(error: &Error) -> ReceiveError {
         Error::ConnectionClosed | Error::AlreadyClosed => ReceiveError::Closed,
         Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => ReceiveError::Lost,
         error => ReceiveError::Malformed(error.to_string()),
-    }
-}
-
-/// Marks the read error of a message over its limit.
-#[derive(Debug, thiserror::Error)]
-#[error("the message is over its limit")]
-struct OverLimit;
-
-/// A connection that lets nobody send more than a control message before media is allowed, so that strangers and viewers can't make
-/// the relay hold large messages.
-#[derive(Debug)]
-struct Metered {
-    connection: Stream,
-    /// Bytes read since the last whole message.
-    message_read: usize,
-    media_allowed: bool,
-}
-
-impl AsyncRead for Metered {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // What follows a message may have been read with it: one read more than the limit is let through.
-        let bytes_max = if self.media_allowed { MEDIA_WIRE_BYTES_MAX } else { CONTROL_BYTES_MAX };
-        if self.message_read > bytes_max + READ_BYTES {
-            return Poll::Ready(Err(io::Error::other(OverLimit)));
-        }
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.connection).poll_read(cx, buffer);
-        self.message_read += buffer.filled().len() - before;
-        polled
-    }
-}
-
-impl AsyncWrite for Metered {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(cx)
     }
 }
