@@ -1,0 +1,78 @@
+// Runs of the load generator: what it is told, and what it tells.
+import { join } from "node:path";
+import { BINARIES } from "../src/system.ts";
+import { run } from "./stage.ts";
+
+/** Servers that are measured have one core of their own, as far as the machine has two; the load has the other. */
+export const SERVER_CORE = "1";
+const LOAD_CORE = "0";
+
+/** What a run may take beyond its measured time: thousands of viewers join one after the other. */
+const OVERHEAD_MS = 120_000;
+
+export interface Summary {
+  p50: number;
+  p99: number;
+  max: number;
+}
+
+/** The fields of `relay_load`'s report that are used here. */
+export interface Report {
+  viewers: number;
+  seconds: number;
+  chunks_due: number;
+  chunks_delivered: number;
+  missing: number;
+  disorder: number;
+  skips: number;
+  gap_ms_max: number;
+  latency_ms: Summary | null;
+  publisher_late_ms: Summary | null;
+  relay_us_per_chunk: number;
+  relay_cpu_seconds: number;
+  relay_resident_bytes_before: number;
+  relay_resident_bytes: number;
+  storm_first_chunk_ms: Summary | null;
+  load_cpu_seconds: number;
+}
+
+/** The server under load. */
+export interface Target {
+  name: string;
+  pid: number;
+  /** The flags that name it. */
+  flags: Record<string, string>;
+}
+
+export interface Load {
+  viewers: number;
+  seconds: number;
+  streams?: number;
+  stalled?: number;
+  storm?: number;
+  "warm-up"?: number;
+}
+
+/** Puts load on a server. */
+export async function load(target: Target, options: Load): Promise<Report> {
+  const flags = { ...target.flags, "relay-pid": target.pid, ...options };
+  const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+  const command = ["-c", LOAD_CORE, join(BINARIES, "relay_load"), ...args];
+  const { stdout } = await run("taskset", command, { timeout: options.seconds * 1000 + OVERHEAD_MS });
+  return JSON.parse(stdout) as Report;
+}
+
+/** Gives a process, with all its threads, the servers' core. */
+export async function pin(pid: number): Promise<void> {
+  await run("taskset", ["-a", "-c", "-p", SERVER_CORE, String(pid)]);
+}
+
+export const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
+export const median = (values: number[]) => sorted(values)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+/** "7.1 µs (6.9 to 7.4)" */
+export function spread(values: number[], unit: string, digits = 1): string {
+  const text = (value: number | undefined) => (value ?? Number.NaN).toFixed(digits);
+  const all = sorted(values);
+  return `${text(median(values))} ${unit} (${text(all[0])} to ${text(all.at(-1))})`;
+}
