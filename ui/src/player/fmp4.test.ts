@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { indexOfType, PICTURE, SOUND, seeded } from "./fixtures/boxes";
-import { type InitFacts, readChunkTimes, readInit, withLastDuration } from "./fmp4";
+import { type InitFacts, readChunkTimes, readInit, renumber, withLastDuration } from "./fmp4";
 
 const factsOf = (init: Uint8Array) => {
   const facts = readInit(init);
@@ -72,12 +72,28 @@ describe("media made by ffmpeg", () => {
   });
 });
 
+it("gives a track another ID, in its init segment and its chunks, and leaves all else as it is", () => {
+  for (const bytes of [PICTURE.init.slice(), first()]) {
+    const before = bytes.slice();
+    renumber(bytes, 77);
+    const changed = [...bytes.keys()].filter((at) => bytes[at] !== before[at]);
+    expect(changed.every((at) => before[at] === 1 && bytes[at] === 77)).toBe(true);
+    expect(changed.length).toBe(bytes.length === PICTURE.init.length ? 2 : 1);
+    renumber(bytes, 1);
+    expect(bytes).toEqual(before);
+  }
+  const init = PICTURE.init.slice();
+  renumber(init, 77);
+  expect(readInit(init)).toEqual({ ...picture, trackId: 77 });
+});
+
 describe("bytes that are not what they should be", () => {
   const any: InitFacts = { trackId: 1, timescale: 1000, defaultDuration: 1 };
   const tryAll = (bytes: Uint8Array) => {
     readInit(bytes);
     readChunkTimes(bytes, any);
     withLastDuration(bytes, 1000);
+    renumber(bytes, 77);
   };
 
   it("never throws on random bytes", () => {

@@ -127,6 +127,21 @@ export function withLastDuration(bytes: Uint8Array, units: number): Uint8Array {
   return grown(bytes, run, units);
 }
 
+/** Gives the one track of an init segment or a chunk another ID, in place. What can't be understood stays as it is. */
+export function renumber(bytes: Uint8Array, trackId: number): void {
+  const view = viewOf(bytes);
+  const within = (box: Box | null, type: string) => box && find(view, box.body, box.end, type);
+  const moov = find(view, 0, bytes.length, "moov");
+  const tkhd = within(within(moov, "trak"), "tkhd");
+  const trex = within(within(moov, "mvex"), "trex");
+  const tfhd = within(within(find(view, 0, bytes.length, "moof"), "traf"), "tfhd");
+  const put = (box: Box | null, at: number) =>
+    box && box.body + at + 4 <= box.end && view.setUint32(box.body + at, trackId);
+  put(tkhd, tkhd && u8(view, tkhd.body) === 1 ? 20 : 12);
+  put(trex, 4);
+  put(tfhd, 4);
+}
+
 function grown(bytes: Uint8Array, run: Run, units: number): Uint8Array {
   const extra = 4;
   const flags = viewOf(bytes).getUint32(run.tfhd.body) & 0xffffff;

@@ -3,6 +3,7 @@ import type { MediaHeader } from "../protocol/media_message";
 import type { TrackInfo } from "../protocol/messages";
 import { indexOfType, PICTURE, SOUND } from "./fixtures/boxes";
 import { FakeMediaSource, fakeVideo } from "./fixtures/media_source";
+import { renumber } from "./fmp4";
 import { Reel } from "./reel";
 
 const UNITS_PER_S = 15360;
@@ -60,7 +61,8 @@ function init(track: number) {
   const bytes = (track === 2 ? SOUND : PICTURE).init.slice();
   const at = indexOfType(bytes, "ftyp") + 8;
   new DataView(bytes.buffer).setUint32(at, track);
-  pieces.set(`init ${track}`, bytes);
+  renumber(bytes, track);
+  keep(`init ${track}`, bytes, track);
   reel.media({ ...header(track, 0, 0), kind: "init", key: false }, bytes.slice());
 }
 
@@ -72,9 +74,21 @@ function picture(track: number, segment: number, chunk: number) {
   const name = `${track}/${segment}/${chunk}`;
   // Told apart by a byte of the picture itself, which nothing looks at.
   bytes[bytes.length - 1] = track * 16 + segment * 4 + chunk;
+  renumber(bytes, track);
   reel.media(header(track, segment, chunk), bytes);
   // The reel has declared it to last, in place.
-  pieces.set(name, bytes);
+  keep(name, bytes, track);
+}
+
+/** A piece in a buffer that was made for the first track, and one of its own. */
+function keep(name: string, bytes: Uint8Array, track: number) {
+  const as = (id: number) => {
+    const copy = bytes.slice();
+    renumber(copy, id);
+    return copy;
+  };
+  pieces.set(name, as(1));
+  if (track !== 1) pieces.set(`${name} itself`, as(track));
 }
 
 const given = () => FakeMediaSource.last.given(0, pieces);
@@ -163,7 +177,7 @@ describe("a buffer of its own", () => {
     init(3);
     FakeMediaSource.last.opens();
     picture(3, 1, 0);
-    expect([FakeMediaSource.made.length, given()]).toEqual([2, ["init 3", "3/1/0"]]);
+    expect([FakeMediaSource.made.length, given()]).toEqual([2, ["init 3 itself", "3/1/0 itself"]]);
   });
 
   it("has one that is back with an earlier timeline, just when the picture changes", () => {

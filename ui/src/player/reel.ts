@@ -170,8 +170,8 @@ export class Reel {
     }
   }
 
-  #feed(info: TrackInfo): TrackFeed {
-    const feed = new TrackFeed(info, true);
+  #feed(info: TrackInfo, as: number | null = null): TrackFeed {
+    const feed = new TrackFeed(info, true, as);
     const init = this.#inits.get(info.track);
     if (init) feed.takeInit(init);
     return feed;
@@ -214,7 +214,7 @@ export class Reel {
     const others = chosen.filter((info) => info !== wanted);
     const sameOthers = others.length === this.#feeds.size - 1 && others.every(({ track }) => this.#feeds.has(track));
     if (!sameOthers || formatOf(wanted.codec) !== formatOf(before.info.codec)) return false;
-    this.#next = wanted.track === before.info.track ? null : this.#feed(wanted);
+    this.#next = wanted.track === before.info.track ? null : this.#feed(wanted, before.bufferId);
     return true;
   }
 
@@ -242,7 +242,7 @@ export class Reel {
       this.events.restarted();
       this.#build();
     } else {
-      for (const bytes of [next.init as Uint8Array, ...next.segment]) this.#buffer.append(next.info.track, bytes);
+      for (const bytes of [next.bufferInit, ...next.segment]) this.#buffer.append(next.info.track, bytes);
       this.events.switched(overlaid);
     }
     this.events.taken(next, header, taken.time);
@@ -257,7 +257,7 @@ export class Reel {
     const tracks = ready.map((feed) => ({
       track: feed.info.track,
       mime: mimeOf(feed.info.kind, feed.info.codec),
-      init: feed.init as Uint8Array,
+      init: feed.bufferInit,
     }));
     const buffer = new MediaBuffer(this.video, tracks, {
       changed: () => this.events.changed(),

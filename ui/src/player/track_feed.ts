@@ -3,7 +3,7 @@
 
 import type { MediaHeader } from "../protocol/media_message";
 import type { TrackInfo } from "../protocol/messages";
-import { type InitFacts, readChunkTimes, readInit, withLastDuration } from "./fmp4";
+import { type InitFacts, readChunkTimes, readInit, renumber, withLastDuration } from "./fmp4";
 
 /** Chromium drops everything after a gap of more than twice the last sample's duration, and a still screen has long gaps: each
  * picture is declared to last this long. The next one cuts it short. */
@@ -44,7 +44,21 @@ export class TrackFeed {
     readonly info: TrackInfo,
     /** Declare long pictures; see `DECLARED_S`. */
     private readonly stretch: boolean,
+    /** The track ID that its bytes get, to go into the buffer of another track: engines take a track by its ID for the same. */
+    private readonly as: number | null = null,
   ) {}
+
+  /** The track ID of its bytes in the buffer. */
+  get bufferId(): number {
+    return this.as ?? this.facts?.trackId ?? 0;
+  }
+
+  /** The init segment as it goes into the buffer. */
+  get bufferInit(): Uint8Array {
+    const init = this.init?.slice() ?? new Uint8Array();
+    if (this.as !== null) renumber(init, this.as);
+    return init;
+  }
 
   get sound(): boolean {
     return this.info.kind === "sound";
@@ -80,6 +94,7 @@ export class TrackFeed {
 
     const stretched = this.stretch && !this.sound;
     const bytes = stretched ? withLastDuration(payload, DECLARED_S * this.facts.timescale) : payload;
+    if (this.as !== null) renumber(bytes, this.as);
     this.#needsKey = false;
     this.#capturedAtUs = header.capturedAtUs;
     this.#keep(header.key, bytes);
