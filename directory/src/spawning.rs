@@ -85,7 +85,7 @@ fn own_machine(config: &Config, public: SocketAddr) -> Result<OwnMachine> {
             url("https", acme.acme_domain.first().map_or("localhost", String::as_str), public.port())?
         }
     };
-    Ok(OwnMachine { directory, relays })
+    Ok(OwnMachine { directory, listen: public.ip(), relays })
 }
 
 /// The address by which this machine reaches itself.
@@ -124,7 +124,7 @@ fn seen(status: RelayStatus) -> RelaySeen {
         viewers: status.viewers,
         draining: status.health == RelayHealth::Draining,
         // One that is full serves those it has.
-        healthy: matches!(status.health, RelayHealth::Ready | RelayHealth::Full),
+        healthy: !matches!(status.health, RelayHealth::Suspect | RelayHealth::Draining | RelayHealth::Unchecked),
         ours: false,
     }
 }

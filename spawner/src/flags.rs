@@ -49,6 +49,8 @@ pub enum Kind {
 pub struct OwnMachine {
     /// Where the directory is reached on this machine.
     pub directory: Url,
+    /// The address it listens at.
+    pub listen: IpAddr,
     /// Settings for relays that are started there, `NAME=VALUE`, such as the directory's certificate.
     pub relays: Vec<String>,
 }
@@ -123,9 +125,9 @@ pub struct Flags {
     #[arg(long, env = "SPAWN_ALONE_SECONDS", default_value_t = 3600, value_name = "SECONDS")]
     pub spawn_alone_seconds: u64,
 
-    /// With --spawn local: the address that started relays listen at
-    #[arg(long, env = "SPAWN_LISTEN", default_value = "0.0.0.0", value_name = "ADDRESS")]
-    pub spawn_listen: IpAddr,
+    /// With --spawn local: the address that started relays listen at [default: the one that the directory listens at]
+    #[arg(long, env = "SPAWN_LISTEN", value_name = "ADDRESS")]
+    pub spawn_listen: Option<IpAddr>,
 
     /// With --spawn docker: the Engine, unix:///PATH or http://HOST:PORT
     #[arg(long, env = "SPAWN_DOCKER_HOST", default_value = "unix:///var/run/docker.sock", value_name = "URL")]
@@ -301,7 +303,7 @@ impl Flags {
             Kind::Local => Arc::new(Local::open(LocalConfig {
                 program: self.program()?,
                 folder: self.spawn_data_dir.clone(),
-                listen: self.spawn_listen,
+                listen: self.spawn_listen.unwrap_or(own.listen),
                 ports: self.spawn_ports,
                 public_url: self.spawn_public_url.clone(),
                 environment: own.relays.iter().chain(&self.spawn_env).cloned().collect(),

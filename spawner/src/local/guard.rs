@@ -5,7 +5,7 @@ use std::{fs::File, io, path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::process::{Child, Command};
 
-/// The program.
+/// The program, with words for its readers.
 const PROGRAM: &str = include_str!("guard.sh");
 
 /// The word that has it stop its relay.
@@ -47,7 +47,9 @@ pub(super) struct Plan {
 pub(super) fn run(plan: &Plan, log: File) -> io::Result<Child> {
     let mut command = Command::new("/bin/sh");
     let seconds = |time: Duration| time.as_secs().to_string();
-    command.arg("-c").arg(PROGRAM).arg("guard").arg(seconds(plan.grace)).arg(seconds(plan.alone_time_max));
+    // Whoever lists processes is to see what runs.
+    let program: Vec<_> = PROGRAM.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    command.arg("-c").arg(program.join("\n")).arg("guard").arg(seconds(plan.grace)).arg(seconds(plan.alone_time_max));
     command.arg(&plan.pipe).arg(&plan.program);
     command.env_clear().envs(std::env::vars_os().filter(|(key, _)| {
         let key = key.to_string_lossy();

@@ -129,6 +129,18 @@ fn directory_is_one_and_names_what_is_there() {
 }
 
 #[test]
+fn directory_is_set_up_by_variables_that_there_are() {
+    let flags = <spawner::Flags as clap::Args>::augment_args(clap::Command::new("directory"));
+    let known: Vec<_> = flags.get_arguments().filter_map(|flag| flag.get_env()?.to_str()).collect();
+    let set: StatefulSet = object("directory");
+    let (_, container) = pod(&set);
+    let about_relays = |name: &&str| name.starts_with("SPAWN") || name.starts_with("RELAYS");
+    let given: Vec<_> = environment(container).into_keys().filter(about_relays).collect();
+    assert!(given.len() >= 6, "{given:?}");
+    assert!(given.iter().all(|name| known.contains(name)), "{given:?} of {known:?}");
+}
+
+#[test]
 fn role_lets_the_directory_read_no_secret_and_make_no_pod() {
     let role: Role = object("relay-scaler");
     for rule in role.rules.unwrap() {
