@@ -149,6 +149,24 @@ describe("a captured picture", () => {
     expect(made.dropped).toBeGreaterThan(40);
   });
 
+  it("gets smaller on a slow line when most frames would be left out, and large again when it is good", async () => {
+    const track = new TrackStandIn();
+    const made = picture(track, true);
+    await show(track, 5);
+    const [full, small] = codecs();
+    for (let thirds = 0; thirds < 12; thirds += 1) {
+      made.adapt(1_000_000, false);
+      await show(track, 10, { bytes: 20_000 });
+    }
+    expect([made.config?.width, made.chosen?.width]).toEqual([960, 1280]);
+    // The other size begins with a key frame of both pictures.
+    expect(keys(full)).toEqual(keys(small));
+    expect(small.configs.length).toBe(1);
+    made.adapt(2_600_000, false);
+    await show(track, 2);
+    expect([made.config?.width, made.config?.bitrate]).toEqual([1280, 2_600_000]);
+  });
+
   it("goes on with another track, and follows its size", async () => {
     const [first, second] = [new TrackStandIn(), new TrackStandIn()];
     const made = picture(first);

@@ -6,6 +6,7 @@ import { bitrateFor, encodedSize, QUALITIES, type Quality } from "./codec";
 import { type EncodedPicture, FrameEncoder, type PictureConfig, supportedConfig } from "./frame_encoder";
 import { FramePace } from "./frame_pace";
 import { eachFrame } from "./frames";
+import { PictureScale, scaledSize } from "./picture_scale";
 import { smallPictureOf } from "./small_picture";
 import { standIn } from "./stand_in";
 
@@ -60,6 +61,7 @@ export class Picture {
   #wanted: { bitrate: number; halvesFrames: boolean } | undefined;
   #halvesFrames = false;
   #budget = new BitBudget();
+  #scale = new PictureScale();
   #fullPace = new FramePace();
   #smallPace = new FramePace();
   #ready: (() => void) | undefined;
@@ -112,8 +114,14 @@ export class Picture {
   /** The full picture's bits per second, and whether every other frame is left out. More comes with the next key frame, less at once. */
   adapt(bitrate: number, halvesFrames: boolean): void {
     this.#wanted = { bitrate, halvesFrames };
+    const { chosen } = this;
     const { config } = this.#full;
-    if (config && bitrate < config.bitrate) this.#tune();
+    if (!chosen || !config) return;
+    if (bitrate < config.bitrate) this.#tune();
+    this.#scale.look(bitrate, bitrate < chosen.bitrate, performance.now());
+    const { width, height } = scaledSize(chosen, this.#scale.scale);
+    const other = width !== config.width || height !== config.height;
+    if (other && !this.#configuring) void this.#configure(chosen.width, chosen.height);
   }
 
   /** Makes the next picture a key frame, and sees to it that there is one soon. */
@@ -134,13 +142,17 @@ export class Picture {
     return new FrameEncoder({
       onParameters: (config, avcConfig) => onParameters(which, config, avcConfig),
       onPicture: (picture) => {
-        if (which === "full")
-          this.#budget.spent(picture.data.length, this.#full.config?.bitrate ?? 0, performance.now());
+        if (which === "full") this.#spent(picture.data.length);
         onPicture(which, picture);
       },
       onKeyFrameWanted: () => this.wantKeyFrame(),
       onFailed,
     });
+  }
+
+  #spent(bytes: number): void {
+    this.#budget.spent(bytes, this.#full.config?.bitrate ?? 0, performance.now());
+    this.#scale.spent(bytes);
   }
 
   #keyDue(now: number): boolean {
@@ -173,10 +185,11 @@ export class Picture {
     const bitrate = bitrateFor(width, height, quality);
     const wanted = { width, height, frameRate: QUALITIES[quality].frameRate, bitrate };
     const config = await supportedConfig(wanted);
+    const scaled = await supportedConfig({ ...wanted, ...scaledSize(wanted, this.#scale.scale) });
     const small = this.#small && (await supportedConfig(smallPictureOf(wanted)));
     this.#configuring = false;
     if (signal.aborted) return;
-    if (!config) {
+    if (!config || !scaled) {
       onError(
         `This browser can't encode H.264 at ${width} × ${height}. Share something smaller, or choose another picture.`,
       );
@@ -186,8 +199,9 @@ export class Picture {
     this.#sizeChangedMs = undefined;
     this.#sizeIsNew = false;
     this.#keyWanted = true;
-    this.#full.configure(this.#tuned(config));
-    if (small) this.#small?.configure(small);
+    this.#full.configure(this.#tuned(scaled));
+    const sameSmall = small?.width === this.#small?.config?.width && small?.height === this.#small?.config?.height;
+    if (small && !sameSmall) this.#small?.configure(small);
     this.#ready?.();
   }
 
@@ -212,6 +226,7 @@ export class Picture {
     if (!keyFrame && !repeated && this.#halvesFrames && !this.#fullPace.takes(now, frameRate)) return;
     // On a slow line the picture must not take more than it may, however much it moves.
     const tooMuch = !keyFrame && bitrate < (this.chosen?.bitrate ?? 0) && !this.#budget.allows(bitrate, now);
+    if (!repeated) this.#scale.frame(tooMuch);
     if (this.#full.busy || tooMuch) {
       this.dropped += 1;
       return;
