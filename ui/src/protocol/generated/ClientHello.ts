@@ -39,7 +39,7 @@ ticket: Secret,
  */
 membership: Secret, 
 /**
- * The sender's [`crate::relay_proof::Assertion`] about `PULL <stream>`, with an empty body.
+ * The sender's [`crate::relay_proof::Assertion`] about [`crate::relay_proof::pull_request`], with an empty body.
  */
 assertion: Secret, } | { "type": "identify", 
 /**
