@@ -9,7 +9,7 @@ use protocol::{
     http::{Assignment, BroadcastPolicy, ListEvent, StreamState},
     limits::TICKET_RELAYS_MAX,
     relay_proof::{JoinToken, Membership},
-    signing::{Claims, PublicKey, SigningKey},
+    signing::{Claims, PublicKey},
     ticket::Grant,
 };
 use service::{Clock, Lifecycle};
@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     allowances::Allowances,
+    data_folder::DataFolder,
     ended_streams::EndedStreams,
     failure::Failure,
     members::Members,
@@ -27,6 +28,7 @@ use crate::{
     password_guesses::PasswordGuesses,
     registry::{DueCheck, Note, Orders, Place, PlaceError, Registry},
     relay_check::Dialler,
+    sharing::Link,
     state_file::Kept,
 };
 
@@ -47,17 +49,15 @@ pub(crate) struct App(Arc<Inner>);
 pub(crate) struct Parts {
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
-    pub(crate) signer: SigningKey,
+    pub(crate) data: DataFolder,
     pub(crate) join_secret: Option<Secret>,
-    pub(crate) operator_token: Secret,
     pub(crate) broadcast: BroadcastPolicy,
-    pub(crate) members: Kept<Members>,
-    pub(crate) passes: Kept<Passes>,
-    pub(crate) ended_streams: Kept<EndedStreams>,
     pub(crate) dialler: Dialler,
     pub(crate) allowances: Allowances,
     pub(crate) metrics: Metrics,
     pub(crate) life: Lifecycle,
+    /// The way to other directories, where there may be some.
+    pub(crate) link: Option<Arc<Link>>,
 }
 
 struct Inner {
@@ -74,6 +74,12 @@ struct Inner {
 
 impl App {
     pub(crate) fn new(mut parts: Parts) -> Self {
+        if let Some(link) = &parts.link {
+            parts.registry.share();
+            parts.data.members.share(Arc::clone(link));
+            parts.data.passes.share(Arc::clone(link));
+            parts.data.ended_streams.share(Arc::clone(link));
+        }
         Self(Arc::new(Inner {
             registry: Mutex::new(std::mem::take(&mut parts.registry)),
             parts,
@@ -104,7 +110,7 @@ impl App {
     }
 
     pub(crate) fn operator_token(&self) -> &Secret {
-        &self.0.parts.operator_token
+        &self.0.parts.data.operator_token
     }
 
     pub(crate) fn broadcast(&self) -> BroadcastPolicy {
@@ -112,15 +118,15 @@ impl App {
     }
 
     pub(crate) fn members(&self) -> &Kept<Members> {
-        &self.0.parts.members
+        &self.0.parts.data.members
     }
 
     pub(crate) fn passes(&self) -> &Kept<Passes> {
-        &self.0.parts.passes
+        &self.0.parts.data.passes
     }
 
     pub(crate) fn ended_streams(&self) -> &Kept<EndedStreams> {
-        &self.0.parts.ended_streams
+        &self.0.parts.data.ended_streams
     }
 
     pub(crate) fn allowances(&self) -> &Allowances {
@@ -136,7 +142,7 @@ impl App {
     }
 
     pub(crate) fn ticket_key(&self) -> PublicKey {
-        self.0.parts.signer.public_key()
+        self.0.parts.data.signer.public_key()
     }
 
     pub(crate) fn readers(&self) -> &Arc<Semaphore> {
@@ -145,7 +151,7 @@ impl App {
 
     /// Lets `work` use the registry at this moment, then tells the open lists and the broadcasters what changed.
     pub(crate) fn registry<T>(&self, work: impl FnOnce(&mut Registry, u64) -> T) -> T {
-        let (result, notes) = {
+        let (result, notes, is_touched) = {
             // A panic of one call must not end all others: the registry is left as that call left it.
             let mut registry = self.0.registry.lock().unwrap_or_else(PoisonError::into_inner);
             let result = work(&mut registry, self.clock().now_us());
@@ -155,8 +161,11 @@ impl App {
             if registry.take_news_for_broadcasters() {
                 self.0.orders.send_replace(());
             }
-            (result, registry.take_notes())
+            (result, registry.take_notes(), registry.is_touched())
         };
+        if is_touched && let Some(link) = &self.0.parts.link {
+            link.wake();
+        }
         // Outside of the lock: a log that nobody reads may block its writer.
         for note in notes {
             self.log(&note);
@@ -173,6 +182,14 @@ impl App {
     /// Wakes up whenever some broadcaster has other orders.
     pub(crate) fn news_for_broadcasters(&self) -> watch::Receiver<()> {
         self.0.orders.subscribe()
+    }
+
+    /// Waits until other directories have been told of what this call has changed, so that whoever reads its answer finds the same
+    /// there. A store that is slow or away is not waited for.
+    pub(crate) async fn settled(&self) {
+        if let Some(link) = &self.0.parts.link {
+            link.settled().await;
+        }
     }
 
     /// What the passing of time brings.
@@ -239,6 +256,7 @@ impl App {
     /// The way to watch it.
     pub(crate) fn watch(&self, stream: StreamId, viewer: ViewerId, place: Place) -> Result<Assignment, Failure> {
         let grant = Grant::watch(stream, place.epoch, names(&place), viewer, self.clock().now_s());
+        let grant = Grant { upstream: place.upstream, ..grant };
         Ok(Assignment { ticket: self.sign(&grant)?, relays: place.relays, epoch: place.epoch, record: None })
     }
 
@@ -259,7 +277,7 @@ impl App {
     }
 
     pub(crate) fn sign(&self, claims: &impl Claims) -> Result<Secret, Failure> {
-        self.0.parts.signer.sign(claims).map_err(|error| {
+        self.0.parts.data.signer.sign(claims).map_err(|error| {
             error!(%error, "a token could not be signed");
             Failure::internal()
         })
@@ -278,6 +296,10 @@ impl App {
             Note::StreamMoved(id) => {
                 self.metrics().streams_moved.inc();
                 info!(stream.id = %id, "a stream was told to move to another relay");
+            }
+            Note::StreamLeavesHot { stream, from, to } => {
+                self.metrics().streams_moved_from_hot.inc();
+                warn!(stream.id = %stream, %from, %to, "a relay has too much to do, and a stream moves from it to another");
             }
             Note::StreamExpired(id) => info!(stream.id = %id, "a stream ended: no media came for too long"),
         }
@@ -316,19 +338,16 @@ impl App {
     pub(crate) fn for_tests(clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::new(Parts {
-            registry: Registry::new(100),
+            registry: Registry::new(crate::registry::Rules { streams_max: 100, ..Default::default() }),
             clock,
-            signer: SigningKey::from_pkcs8(&SigningKey::generate_pkcs8().unwrap()).unwrap(),
+            data: DataFolder::open(folder.path()).unwrap(),
             join_secret: Some("a-secret-of-the-tests".into()),
-            operator_token: "a-token-of-the-tests".into(),
             broadcast: BroadcastPolicy::Open,
-            members: Kept::load(folder.path()).unwrap(),
-            passes: Kept::load(folder.path()).unwrap(),
-            ended_streams: Kept::load(folder.path()).unwrap(),
             dialler: Dialler::new(service::tls::client_config(None).unwrap(), Vec::new()),
             allowances: Allowances::new(&crate::config::AllowanceFlags::default()),
             metrics: Metrics::default(),
             life: Lifecycle::new(),
+            link: None,
         })
     }
 }

@@ -4,7 +4,7 @@ mod call;
 mod table;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use protocol::{RelayName, StreamId};
 
 use self::{call::Operator, table::Table};
@@ -28,6 +28,15 @@ pub struct Cli {
     /// What an operator wants; without it the directory serves.
     #[command(subcommand)]
     pub ask: Option<Ask>,
+}
+
+impl Cli {
+    /// What the process was started with. Ends the process where that can't be.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let command = service::flags::without_empty_variables(Self::command());
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// What an operator wants of a directory that runs on this machine. --data-dir and --internal-listen are to be those it runs with.
@@ -160,13 +169,15 @@ impl Ask {
 }
 
 fn relays(relays: Vec<RelayEntry>) -> String {
-    let mut table = Table::new(["NAME", "STATE", "STREAMS", "VIEWERS", "CPU", "SENDS", "PUBLIC ADDRESS"]);
+    let mut table =
+        Table::new(["NAME", "STATE", "STREAMS", "VIEWERS", "FREE", "CPU", "SENDS", "REGION", "PUBLIC ADDRESS"]);
     let mut problems = String::new();
     for RelayEntry { name, state, at_work, since_s } in relays {
         let since = || call::ago(since_s);
         let state = match state {
             RelayState::Ready => "ready".to_owned(),
             RelayState::Suspect => "suspect".to_owned(),
+            RelayState::Busy => "busy".to_owned(),
             RelayState::Draining => "draining".to_owned(),
             RelayState::Full => "full".to_owned(),
             RelayState::Unchecked => "unchecked".to_owned(),
@@ -174,8 +185,9 @@ fn relays(relays: Vec<RelayEntry>) -> String {
             RelayState::Revoked => format!("shut out {}", since()),
         };
         let Some(at_work) = at_work else {
-            let nothing = String::new;
-            table.row([name.to_string(), state, nothing(), nothing(), nothing(), nothing(), nothing()]);
+            let mut row = [const { String::new() }; 9];
+            (row[0], row[1]) = (name.to_string(), state);
+            table.row(row);
             continue;
         };
         let of = |count: u32, max: u32| format!("{count} of {max}");
@@ -183,10 +195,12 @@ fn relays(relays: Vec<RelayEntry>) -> String {
         if let Some(problem) = at_work.problem {
             problems.push_str(&format!("\n{name}: {problem}\n"));
         }
+        let free = format!("{} %", at_work.head_room_percent);
         let cpu = format!("{} %", at_work.load.cpu_percent);
         // Floating point shows megabits with one digit behind the point; bytes beyond its precision do not matter here.
         let sends = format!("{:.1} Mbit/s", at_work.load.egress_bytes_per_s as f64 * 8.0 / 1_000_000.0);
-        table.row([name.to_string(), state, streams, viewers, cpu, sends, at_work.url.to_string()]);
+        let region = at_work.region.unwrap_or_default();
+        table.row([name.to_string(), state, streams, viewers, free, cpu, sends, region, at_work.url.to_string()]);
     }
     table.text("No relay has joined yet. `directory relay-token` makes a token for one.\n") + &problems
 }
@@ -200,7 +214,7 @@ fn passes(PassEntries { passes }: PassEntries) -> String {
 }
 
 fn streams(StreamEntries { streams }: StreamEntries) -> String {
-    let mut table = Table::new(["STREAM", "STATE", "VIEWERS", "RELAY", "WHO FINDS IT", "PASS", "TITLE"]);
+    let mut table = Table::new(["STREAM", "STATE", "VIEWERS", "ORIGIN", "EDGES", "WHO FINDS IT", "PASS", "TITLE"]);
     for stream in streams {
         let word = |value| serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned));
         let visibility =
@@ -211,6 +225,7 @@ fn streams(StreamEntries { streams }: StreamEntries) -> String {
             word(stream.state).unwrap_or_default(),
             stream.viewers.to_string(),
             stream.relay.map(|relay| relay.to_string()).unwrap_or_default(),
+            stream.edges.iter().map(|edge| edge.relay.as_str()).collect::<Vec<_>>().join(" "),
             visibility,
             stream.pass.unwrap_or_default(),
             stream.title.to_string(),

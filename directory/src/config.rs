@@ -8,6 +8,8 @@ use protocol::{Secret, http::BroadcastPolicy};
 use service::{ConnectTo, DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
 
 pub use self::allowance_flags::AllowanceFlags;
+use crate::registry::Assign;
+use crate::store::StoreAddress;
 
 mod allowance_flags;
 
@@ -61,6 +63,10 @@ pub struct Config {
     #[arg(long, env = "DIRECTORY_STREAMS_MAX", default_value_t = 1000, value_name = "COUNT")]
     pub streams_max: usize,
 
+    /// How relays are chosen for streams
+    #[arg(long, env = "ASSIGN", value_enum, default_value_t, value_name = "HOW")]
+    pub assign: Assign,
+
     /// Who may go live: everybody, or whoever has a pass from `directory pass add`. Without this flag everybody where --listen is
     /// an address of this machine alone, and else whoever has a pass
     #[arg(long, env = "BROADCAST", value_enum, value_name = "WHO")]
@@ -73,6 +79,19 @@ pub struct Config {
     /// PEM file of one more authority whose certificates of relays are trusted
     #[arg(long, env = "CA_FILE", value_name = "FILE")]
     pub ca: Option<PathBuf>,
+
+    /// What several directories share, so that each knows what the others do: `memory` for one directory alone, or redis://HOST[:PORT]
+    /// (rediss:// with TLS) of a Redis or Valkey server that all of them use, all with the same ticket-key.der and the same flags.
+    /// An address with a password is rather given by the environment than here
+    #[arg(
+        long,
+        env = "DIRECTORY_STORE",
+        hide_env_values = true,
+        default_value = "memory",
+        hide_default_value = true,
+        value_name = "STORE"
+    )]
+    pub store: StoreAddress,
 
     /// How much one address may ask for.
     #[command(flatten)]

@@ -18,15 +18,30 @@ pub(crate) struct EndedStreams {
 impl State for EndedStreams {
     const FILE_NAME: &'static str = "ended.json";
     const LOST_WITHOUT: &'static str = "which streams operators ended, so that their broadcasters may bring them back";
+    const KEY: &'static str = "ended";
+
+    fn merge(&mut self, other: &Self, now_s: u64) {
+        self.ended.extend(other.ended.iter().copied());
+        // Of one stream the later end counts, which is first here.
+        self.ended.sort_unstable_by(|(one, at_s), (other, other_at_s)| (one, other_at_s).cmp(&(other, at_s)));
+        self.ended.dedup_by_key(|(stream, _)| *stream);
+        self.ended.sort_unstable_by_key(|(stream, at_s)| (*at_s, *stream));
+        self.forget_old(now_s, 0);
+    }
 }
 
 impl EndedStreams {
     pub(crate) fn insert(&mut self, stream: StreamId, now_s: u64) {
-        let fresh = |at_s: u64| now_s <= at_s.saturating_add(RECORD_TIME_MAX.as_secs());
-        self.ended.retain(|(ended, at_s)| *ended != stream && fresh(*at_s));
-        let too_many = (self.ended.len() + 1).saturating_sub(ENDED_MAX);
-        self.ended.drain(..too_many);
+        self.ended.retain(|(ended, _)| *ended != stream);
+        self.forget_old(now_s, 1);
         self.ended.push((stream, now_s));
+    }
+
+    /// Leaves room for `more`.
+    fn forget_old(&mut self, now_s: u64, more: usize) {
+        self.ended.retain(|(_, at_s)| now_s <= at_s.saturating_add(RECORD_TIME_MAX.as_secs()));
+        let too_many = (self.ended.len() + more).saturating_sub(ENDED_MAX);
+        self.ended.drain(..too_many);
     }
 
     pub(crate) fn contains(&self, stream: &StreamId) -> bool {
@@ -52,6 +67,20 @@ mod tests {
         assert!(!ended.contains(&stream(1)) && ended.contains(&stream(2)));
         let text = serde_json::to_string(&ended).unwrap();
         assert_eq!(serde_json::from_str::<EndedStreams>(&text).unwrap(), ended);
+    }
+
+    #[test]
+    fn what_one_directory_ended_is_ended_at_all() {
+        let (mut one, mut other) = (EndedStreams::default(), EndedStreams::default());
+        one.insert(stream(1), 5);
+        one.insert(stream(2), 6);
+        other.insert(stream(3), 1);
+        other.insert(stream(1), 7);
+        let (mut ours, mut theirs) = (one.clone(), other.clone());
+        ours.merge(&other, 8);
+        theirs.merge(&one, 8);
+        assert_eq!(ours, theirs);
+        assert_eq!(ours.ended, [(stream(3), 1), (stream(2), 6), (stream(1), 7)]);
     }
 
     #[test]

@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser as _;
 use directory::{Config, Directory, command::Cli};
 use service::{Lifecycle, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { config, ask } = Cli::parse();
+    let Cli { config, ask } = Cli::of_process();
     let done = match ask {
         Some(ask) => ask.run(&config).await.map(|answer| print!("{answer}")),
         None => serve(config).await,

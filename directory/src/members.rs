@@ -3,6 +3,8 @@
 
 mod join_tokens;
 mod names;
+#[cfg(test)]
+mod sample;
 
 use protocol::{RelayName, relay_proof::JoinToken, signing::PublicKey};
 use serde::{Deserialize, Serialize};
@@ -74,6 +76,22 @@ impl State for Members {
     const FILE_NAME: &'static str = "relays.json";
     const LOST_WITHOUT: &'static str =
         "which relay names are taken, which relays are shut out, and which join tokens are used up";
+    const KEY: &'static str = "members";
+
+    fn merge(&mut self, other: &Self, now_s: u64) {
+        for revoked in &other.revoked {
+            match self.revoked.iter_mut().find(|own| own.public_key == revoked.public_key) {
+                Some(own) if (revoked.at_s, &revoked.relay) < (own.at_s, &own.relay) => *own = revoked.clone(),
+                Some(_) => {}
+                None => self.revoked.push(revoked.clone()),
+            }
+        }
+        self.revoked.sort_by(|one, other| (one.at_s, &one.public_key).cmp(&(other.at_s, &other.public_key)));
+        self.join_tokens.merge(&other.join_tokens, now_s);
+        self.names.merge(&other.names);
+        let (names, revoked) = (&mut self.names, &self.revoked);
+        names.release_all(|key| revoked.iter().any(|revoked| revoked.public_key == *key));
+    }
 }
 
 impl Members {
@@ -104,6 +122,11 @@ impl Members {
     /// The relay of this name was heard of.
     pub(crate) fn seen(&mut self, now_s: u64, name: &RelayName) {
         self.names.seen(now_s, name);
+    }
+
+    /// Whether the relay of this name may have this key, as far as is known here.
+    pub(crate) fn belongs(&self, name: &RelayName, key: &PublicKey) -> bool {
+        !self.is_revoked(key) && self.names.holder(name).is_none_or(|holder| holder.public_key == *key)
     }
 
     /// Whether a key is shut out.
@@ -143,21 +166,7 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOW_S: u64 = 1_763_000_000;
-
-    fn key(number: u8) -> PublicKey {
-        let digit = char::from(b'A' + number);
-        format!("{}AAAA", digit.to_string().repeat(39)).parse().unwrap()
-    }
-
-    fn name(text: &str) -> RelayName {
-        text.parse().unwrap()
-    }
-
-    fn token(uses_max: u32) -> JoinToken {
-        JoinToken { id: "t".to_owned(), uses_max, expires_at_s: NOW_S + 3600 }
-    }
+    use crate::members::sample::{NOW_S, key, name, token};
 
     #[test]
     fn revoked_key_never_joins_again_and_its_name_is_free_for_others() {
@@ -186,6 +195,49 @@ mod tests {
         let taken = members.join(NOW_S, &name("a"), key(2), Some(&token(1)));
         assert!(matches!(taken, Err(JoinError::Name(NameError::Taken(_)))));
         members.join(NOW_S, &name("b"), key(2), Some(&token(1))).unwrap();
+    }
+
+    /// What two directories make of each other, which is the same.
+    fn merged(one: &Members, other: &Members) -> Members {
+        let (mut ours, mut theirs) = (one.clone(), other.clone());
+        ours.merge(other, NOW_S);
+        theirs.merge(one, NOW_S);
+        assert_eq!(ours, theirs);
+        let again = ours.clone();
+        ours.merge(other, NOW_S);
+        assert_eq!(ours, again, "and once is enough");
+        ours
+    }
+
+    #[test]
+    fn relay_that_one_directory_has_shut_out_is_shut_out_at_all() {
+        let mut one = Members::default();
+        one.join(NOW_S, &name("a"), key(1), Some(&token(2))).unwrap();
+        one.join(NOW_S, &name("b"), key(2), None).unwrap();
+        let mut other = one.clone();
+        one.revoke(NOW_S, &name("a")).unwrap();
+        other.join(NOW_S, &name("c"), key(3), None).unwrap();
+        let mut both = merged(&one, &other);
+        assert!(both.is_revoked(&key(1)) && !both.belongs(&name("a"), &key(1)));
+        assert!(both.belongs(&name("b"), &key(2)) && both.belongs(&name("c"), &key(3)));
+        assert!(!both.belongs(&name("b"), &key(3)), "the name is another's");
+        let token = both.join(NOW_S, &name("a"), key(4), Some(&token(2)));
+        assert_eq!(token, Err(JoinError::Token(TokenError::Void)));
+        both.join(NOW_S, &name("a"), key(4), None).unwrap();
+    }
+
+    #[test]
+    fn uses_of_a_token_count_wherever_it_was_used_and_a_name_is_one_relays() {
+        let (mut one, mut other) = (Members::default(), Members::default());
+        one.join(NOW_S, &name("a"), key(1), Some(&token(2))).unwrap();
+        other.join(NOW_S + 5, &name("a"), key(2), Some(&token(2))).unwrap();
+        let mut both = merged(&one, &other);
+        assert_eq!(both.holders().count(), 1);
+        let third = both.join(NOW_S, &name("b"), key(3), Some(&token(2)));
+        assert_eq!(third, Err(JoinError::Token(TokenError::UsedUp)));
+        let mut later = one.clone();
+        later.merge(&other, NOW_S + 3600);
+        later.join(NOW_S, &name("b"), key(3), Some(&token(2))).unwrap();
     }
 
     #[test]

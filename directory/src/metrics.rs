@@ -23,7 +23,7 @@ pub struct State {
 /// The health of some relays.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Health {
-    /// `ready`, `suspect`, `full`, `draining` or `unchecked`.
+    /// `ready`, `suspect`, `busy`, `full`, `draining` or `unchecked`.
     pub health: &'static str,
 }
 
@@ -62,6 +62,8 @@ pub struct Metrics {
     pub streams_restored: Counter,
     /// Streams told to move to another relay since the start.
     pub streams_moved: Counter,
+    /// Streams among them that left a relay because it had too much to do.
+    pub streams_moved_from_hot: Counter,
     /// Relays that clients said do not serve, since the start.
     pub relays_reported: Counter,
     /// Bytes of media per second over all relays, as they told last.
@@ -78,6 +80,16 @@ pub struct Metrics {
     pub refused: Family<Reason, Counter>,
     /// Viewers removed by broadcasters since the start.
     pub viewers_removed: Counter,
+    /// Whether what this directory knows is shared with others.
+    pub store_joined: Gauge,
+    /// Directories that share the store, this one included; none while it is away.
+    pub directories: Gauge,
+    /// Changes told to the store since the start, by what came of them.
+    pub store_writes: Family<Reason, Counter>,
+    /// Changes taken over from other directories since the start.
+    pub store_absorbed: Counter,
+    /// Times that the store went away since the start.
+    pub store_lost: Counter,
     /// Relays that start and stop by themselves.
     pub spawned: Spawned,
 }
@@ -93,6 +105,8 @@ impl Metrics {
         directory.register("streams_created", "Streams made", self.streams_created.clone());
         directory.register("streams_restored", "Streams brought back", self.streams_restored.clone());
         directory.register("streams_moved", "Streams told to move to another relay", self.streams_moved.clone());
+        let from_hot = self.streams_moved_from_hot.clone();
+        directory.register("streams_moved_from_hot", "Streams told to leave a relay that has too much to do", from_hot);
         directory.register("relays_reported", "Relays that clients could not use", self.relays_reported.clone());
         let egress = self.egress_bytes_per_second.clone();
         directory.register("egress_bytes_per_second", "Bytes of media per second over all relays", egress);
@@ -102,6 +116,15 @@ impl Metrics {
         directory.register("relay_checks", "Relays dialled, by what came of it", self.relay_checks.clone());
         directory.register("refused", "Calls refused, by reason", self.refused.clone());
         directory.register("viewers_removed", "Viewers removed by broadcasters", self.viewers_removed.clone());
+        directory.register("store_joined", "1 while what is known here is shared", self.store_joined.clone());
+        directory.register("directories", "Directories that share the store", self.directories.clone());
+        directory.register(
+            "store_writes",
+            "Changes told to the store, by what came of them",
+            self.store_writes.clone(),
+        );
+        directory.register("store_absorbed", "Changes taken over from other directories", self.store_absorbed.clone());
+        directory.register("store_lost", "Times that the store went away", self.store_lost.clone());
         self.spawned.register(directory);
     }
 
@@ -116,6 +139,7 @@ impl Metrics {
         for (health, relays) in [
             ("ready", counts.ready),
             ("suspect", counts.suspect),
+            ("busy", counts.busy),
             ("full", counts.full),
             ("draining", counts.draining),
             ("unchecked", counts.unchecked),

@@ -45,6 +45,7 @@ pub(crate) struct RelayEntry {
 pub(crate) enum RelayState {
     Ready,
     Suspect,
+    Busy,
     Full,
     Draining,
     Unchecked,
@@ -61,6 +62,8 @@ pub(crate) struct RelayAtWork {
     pub(crate) streams_max: u32,
     pub(crate) viewers: u32,
     pub(crate) viewers_max: u32,
+    pub(crate) head_room_percent: u8,
+    pub(crate) region: Option<String>,
     pub(crate) load: RelayLoad,
 }
 
@@ -124,6 +127,18 @@ pub(crate) struct StreamEntry {
     pub(crate) sealed: bool,
     pub(crate) state: StreamState,
     pub(crate) viewers: u32,
+    /// Its origin: the relay that it is sent to, or is expected at.
     pub(crate) relay: Option<RelayName>,
+    /// The relays that pull it from there, or from each other.
+    pub(crate) edges: Vec<EdgeEntry>,
     pub(crate) pass: Option<String>,
+}
+
+/// A relay that pulls a stream.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct EdgeEntry {
+    pub(crate) relay: RelayName,
+    /// How many relays the stream comes through before.
+    pub(crate) depth: u8,
+    pub(crate) viewers: u32,
 }

@@ -1,8 +1,8 @@
 //! Passes: who may go live at a directory that does not let everybody. Of a pass its hash is kept. Pure; outlives restarts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use protocol::{Secret, SecretHash, limits::RECORD_TIME_MAX};
+use protocol::{Secret, SecretHash};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -13,6 +13,10 @@ const PREFIX: &str = "dsp_";
 
 /// Most passes: each is looked at once per stream that is made.
 const PASSES_MAX: usize = 10_000;
+
+/// How long it is remembered that a pass was revoked: longer than a directory is switched off that comes back and still knows it, and
+/// far longer than a record of a stream is good for that was made with it.
+const REVOKED_KEPT: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Longest name of a pass, in characters.
 const NAME_CHARS_MAX: usize = 64;
@@ -47,7 +51,7 @@ struct Pass {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Passes {
     passes: BTreeMap<String, Pass>,
-    /// When passes of these names were revoked last, as long as a record of a stream that was made with one is good for.
+    /// When passes of these names were revoked last. Remembered for [`REVOKED_KEPT`].
     #[serde(default)]
     revoked: BTreeMap<String, u64>,
 }
@@ -55,6 +59,22 @@ pub(crate) struct Passes {
 impl State for Passes {
     const FILE_NAME: &'static str = "passes.json";
     const LOST_WITHOUT: &'static str = "all passes, so that everybody who goes live needs a new one";
+    const KEY: &'static str = "passes";
+
+    fn merge(&mut self, other: &Self, now_s: u64) {
+        for (name, at_s) in &other.revoked {
+            let own = self.revoked.entry(name.clone()).or_insert(*at_s);
+            *own = (*own).max(*at_s);
+        }
+        for (name, pass) in &other.passes {
+            let order = |pass: &Pass| (pass.made_at_s, String::from(pass.sha256.clone()));
+            if self.passes.get(name).is_none_or(|own| order(own) < order(pass)) {
+                self.passes.insert(name.clone(), pass.clone());
+            }
+        }
+        self.passes.retain(|name, pass| self.revoked.get(name).is_none_or(|at_s| pass.made_at_s > *at_s));
+        self.forget_revoked(now_s);
+    }
 }
 
 /// A new pass's text, of random bytes. 24 of them are 32 characters.
@@ -77,21 +97,33 @@ impl Passes {
         if self.passes.len() >= PASSES_MAX {
             return Err(PassError::Full);
         }
-        self.passes.insert(name.to_owned(), Pass { sha256: pass.hash(), made_at_s: now_s });
+        // One of the same name that was revoked within this second is another one.
+        let made_at_s = self.revoked.get(name).map_or(now_s, |at_s| now_s.max(at_s + 1));
+        self.passes.insert(name.to_owned(), Pass { sha256: pass.hash(), made_at_s });
         Ok(())
     }
 
     /// Forgets a pass.
     pub(crate) fn revoke(&mut self, name: &str, now_s: u64) -> Result<(), PassError> {
-        self.passes.remove(name).ok_or_else(|| PassError::Unknown(name.to_owned()))?;
-        self.revoked.retain(|_, at_s| now_s < at_s.saturating_add(RECORD_TIME_MAX.as_secs()));
-        if self.revoked.len() >= PASSES_MAX
+        let pass = self.passes.remove(name).ok_or_else(|| PassError::Unknown(name.to_owned()))?;
+        self.revoked.insert(name.to_owned(), now_s.max(pass.made_at_s));
+        self.forget_revoked(now_s);
+        Ok(())
+    }
+
+    fn forget_revoked(&mut self, now_s: u64) {
+        self.revoked.retain(|_, at_s| now_s < at_s.saturating_add(REVOKED_KEPT.as_secs()));
+        while self.revoked.len() > PASSES_MAX
             && let Some(oldest) = self.revoked.iter().min_by_key(|(_, at_s)| **at_s).map(|(name, _)| name.clone())
         {
             self.revoked.remove(&oldest);
         }
-        self.revoked.insert(name.to_owned(), now_s);
-        Ok(())
+    }
+
+    /// The passes that were revoked since this was `before`.
+    pub(crate) fn revoked_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a str> {
+        let news = |(name, at_s): &(&String, &u64)| before.revoked.get(*name) != Some(*at_s);
+        self.revoked.iter().filter(news).map(|(name, _)| name.as_str())
     }
 
     /// Whether the pass of this name was revoked that was good at `then_s`.
@@ -127,6 +159,27 @@ mod tests {
         assert!(passes.was_revoked_since("anna", 9) && !passes.was_revoked_since("anna", 10));
         assert_eq!(passes.find(&text), None);
         assert_eq!(passes.revoke("anna", 9), Err(PassError::Unknown("anna".to_owned())));
+    }
+
+    #[test]
+    fn pass_that_one_directory_revoked_is_revoked_at_all_and_may_be_made_anew() {
+        let (mut one, text) = (Passes::default(), text_of([7; 24]));
+        one.add("anna", &text, 5).unwrap();
+        let mut other = one.clone();
+        one.revoke("anna", 5).unwrap();
+        other.add("ben", &text_of([8; 24]), 6).unwrap();
+        let both = |one: &Passes, other: &Passes| {
+            let (mut ours, mut theirs) = (one.clone(), other.clone());
+            ours.merge(other, 9);
+            theirs.merge(one, 9);
+            assert_eq!(ours, theirs);
+            ours
+        };
+        let mut merged = both(&one, &other);
+        assert_eq!((merged.find(&text), merged.find(&text_of([8; 24]))), (None, Some("ben")));
+        assert_eq!(merged.revoked_since(&other).collect::<Vec<_>>(), ["anna"]);
+        merged.add("anna", &text_of([9; 24]), 5).unwrap();
+        assert_eq!(both(&merged, &other).find(&text_of([9; 24])), Some("anna"));
     }
 
     #[test]

@@ -3,17 +3,24 @@
 
 mod assignment;
 mod check;
+mod choice;
+mod draw;
+mod edges;
 mod ended;
+mod head_room;
+mod hot;
 mod joining;
 mod lease;
 mod lists;
 mod moving;
 mod note;
 mod operator;
+mod pressure;
 mod relay;
 mod removed;
 mod restoring;
 mod said;
+mod sharing;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -32,21 +39,28 @@ use protocol::{
 use thiserror::Error;
 
 pub use self::{
+    assignment::Assign,
     check::DueCheck,
+    choice::Wish,
     ended::EndReason,
-    joining::InvalidJoining,
+    head_room::HeadRoom,
+    joining::{InvalidJoining, region_of},
     lease::{HeartbeatError, RegisterError},
     moving::{MoveError, Orders},
     note::Note,
-    operator::{RelayStatus, StreamStatus},
+    operator::{Edge, RelayStatus, StreamStatus},
     relay::{Joining, RelayHealth},
+    sharing::{SharedRelay, SharedStream, Touched},
     stream::NewStream,
     watching::WatchError,
 };
 use self::{
+    choice::Choice,
+    draw::Draw,
     ended::Ended,
     relay::Relay,
     said::Said,
+    sharing::Sharing,
     stream::{FAILOVER_TIME_MAX, Stream},
 };
 
@@ -72,8 +86,10 @@ pub enum PlaceError {
 pub struct Place {
     /// Relays in order of preference, 1 to [`RELAYS_NAMED_MAX`].
     pub relays: Vec<RelayAddress>,
-    /// Relays that are not heard of, which may serve the stream nevertheless: tickets are good there too.
+    /// Relays that are not heard of, which may serve the stream nevertheless, or where the viewer may be: tickets are good there too.
     pub away: Vec<RelayName>,
+    /// For viewers: where those relays pull the stream from that lack it, best first, at most [`RELAYS_NAMED_MAX`].
+    pub upstream: Vec<RelayAddress>,
     /// The stream's epoch.
     pub epoch: u32,
 }
@@ -91,6 +107,8 @@ pub struct Counts {
     pub ready: usize,
     /// Relays whose heartbeats are late, or that somebody could not use.
     pub suspect: usize,
+    /// Relays that are too busy for anything new.
+    pub busy: usize,
     /// Relays that carry as much as they may.
     pub full: usize,
     /// Relays that are to be rid of their streams.
@@ -103,28 +121,46 @@ pub struct Counts {
     pub egress_bytes_per_s: u64,
 }
 
+/// What a registry is to keep to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules {
+    /// Most streams at a time.
+    pub streams_max: usize,
+    /// How relays are chosen for streams.
+    pub assign: Assign,
+    /// What the draws begin with that spread streams over relays.
+    pub seed: u64,
+    /// When the directory began, in microseconds since the Unix epoch: nothing counts that a relay signed before.
+    pub begun_at_us: u64,
+}
+
 /// Streams and relays.
 #[derive(Debug, Default)]
 pub struct Registry {
+    rules: Rules,
+    draw: Draw,
     streams: HashMap<StreamId, Stream>,
     /// The listing order.
     by_age: BTreeSet<(u64, StreamId)>,
     relays: BTreeMap<RelayName, Relay>,
     ended: Ended,
     said: Said,
+    sharing: Sharing,
     /// Streams that have to leave their relay, and have nowhere to go yet.
     homeless: BTreeSet<StreamId>,
     news_for_broadcasters: bool,
-    streams_max: usize,
+    /// When a stream had to leave a relay that was too busy, for the last time.
+    left_hot_at_us: Option<u64>,
     changes: Vec<ListEvent>,
     notes: Vec<Note>,
 }
 
 impl Registry {
-    /// An empty registry that takes up to `streams_max` streams.
+    /// An empty registry.
     #[must_use]
-    pub fn new(streams_max: usize) -> Self {
-        Self { streams_max, ..Self::default() }
+    pub fn new(rules: Rules) -> Self {
+        let (draw, said) = (Draw::new(rules.seed), Said::new(rules.begun_at_us / 1000));
+        Self { rules, draw, said, ..Self::default() }
     }
 
     /// Makes a stream and gives it relays.
@@ -132,10 +168,10 @@ impl Registry {
     /// # Errors
     /// [`PlaceError::NoRelay`] or [`PlaceError::TooManyStreams`].
     pub fn create(&mut self, now_us: u64, about: NewStream) -> Result<(StreamId, Place), PlaceError> {
-        if self.streams.len() >= self.streams_max {
+        if self.streams.len() >= self.rules.streams_max {
             return Err(PlaceError::TooManyStreams);
         }
-        let assigned = assignment::preferred(&self.relays, &self.streams, None, None, now_us);
+        let assigned = self.preferred_for_new(now_us);
         let place = self.place(&assigned, 1, None)?;
         let mut created_at_us = now_us;
         while self.is_used(&about.title, created_at_us) {
@@ -145,6 +181,7 @@ impl Registry {
         let id = stream.id;
         self.by_age.insert((created_at_us, id));
         self.streams.insert(id, stream);
+        self.sharing.touch_stream(id);
         Ok((id, place))
     }
 
@@ -159,9 +196,10 @@ impl Registry {
         key: &BroadcastKey,
         failed: Option<&RelayName>,
     ) -> Result<Place, PlaceError> {
+        self.owned(id, key)?;
+        let mut assigned = self.preferred(Some(id), failed, now_us);
         let stream = self.owned(id, key)?;
         let epoch = stream.epoch.saturating_add(1);
-        let mut assigned = assignment::preferred(&self.relays, &self.streams, Some(id), failed, now_us);
         if let Some(next) = failed.and_then(|failed| lists::next_after(stream, failed, &assigned))
             && self.relays.get(&assigned[next]).is_some_and(|relay| !relay.is_suspect(now_us))
         {
@@ -181,20 +219,28 @@ impl Registry {
         Ok(place)
     }
 
-    /// Where a stream is watched: where media arrives, else where it is expected.
+    /// Where a stream is watched: on the relays that carry it or can pull it, else where it is expected.
     ///
     /// # Errors
     /// When there is no such stream, or none of its relays is left.
-    pub fn watch(&self, id: StreamId) -> Result<(StreamSummary, Place), PlaceError> {
+    pub fn watch(&self, now_us: u64, id: StreamId, wish: &Wish) -> Result<(StreamSummary, Place), PlaceError> {
+        self.watched(now_us, id, wish).map(|(summary, place, _)| (summary, place))
+    }
+
+    fn watched(&self, now_us: u64, id: StreamId, wish: &Wish) -> Result<(StreamSummary, Place, Choice), PlaceError> {
         let stream = self.streams.get(&id).ok_or(PlaceError::NotFound)?;
         if stream.restored.as_ref().is_some_and(|restored| !restored.seen) {
             // The relay that carries it is about to say so: no viewer of it must leave it for one that does not.
             return Err(PlaceError::NoRelay);
         }
-        Ok((
-            stream.summary(),
-            self.place(&lists::of_viewers(stream), stream.epoch, stream.live_on().map(|(name, _)| name))?,
-        ))
+        let choice = self.choose(now_us, stream, wish);
+        let first = choice.names.first().filter(|_| choice.certain);
+        let mut place = self.place(&choice.names, stream.epoch, first)?;
+        let address = |name| Some(self.relays.get(name)?.joining.address.clone());
+        place.upstream = choice.upstream.iter().filter_map(address).collect();
+        let named = |name: &&RelayName| place.relays.iter().any(|relay| relay.name == **name);
+        place.away.extend(choice.held.iter().filter(|name| !named(name)).cloned());
+        Ok((stream.summary(), place, choice))
     }
 
     /// Whether the stream has not ended.
@@ -227,14 +273,20 @@ impl Registry {
         self.lose_silent_relays(now_us);
         self.said.forget_old(now_us);
         self.find_homes(now_us);
-        self.fill_lists(now_us);
+        if self.leads() {
+            self.fill_lists(now_us);
+            self.cool_down(now_us);
+        }
+        let lenient_us = if self.sharing.is_alone() { micros(sharing::ALONE_PATIENCE) } else { 0 };
+        let over_us = now_us.saturating_sub(lenient_us);
         let over: Vec<_> =
-            self.streams.values().filter(|stream| stream.is_over(now_us)).map(|stream| stream.id).collect();
+            self.streams.values().filter(|stream| stream.is_over(over_us)).map(|stream| stream.id).collect();
         for id in over {
             self.notes.push(Note::StreamExpired(id));
             self.remove(id, EndReason::Expired);
         }
         let Self { streams, changes, .. } = self;
+        streams.values_mut().for_each(|stream| stream.forget_opened(now_us));
         changes.extend(streams.values_mut().filter_map(|stream| stream.tell(now_us)));
     }
 
@@ -271,10 +323,11 @@ impl Registry {
             counts.viewers += u64::from(relay.viewers);
             counts.egress_bytes_per_s = counts.egress_bytes_per_s.saturating_add(relay.load.egress_bytes_per_s);
             let Some(load) = loads.get(name) else { continue };
-            *match assignment::health(relay, *load, now_us) {
+            *match self.health(relay, *load, now_us) {
                 RelayHealth::Ready => &mut counts.ready,
                 RelayHealth::Suspect => &mut counts.suspect,
                 RelayHealth::Draining => &mut counts.draining,
+                RelayHealth::Busy => &mut counts.busy,
                 RelayHealth::Full => &mut counts.full,
                 RelayHealth::Unchecked => &mut counts.unchecked,
             } += 1;
@@ -304,7 +357,11 @@ impl Registry {
         let relays = relays.into_iter();
         let relays: Vec<_> = relays.map(|relay| relay.joining.address.clone()).take(RELAYS_NAMED_MAX).collect();
         let away = names.iter().filter(|name| !self.relays.contains_key(*name)).cloned().collect();
-        if relays.is_empty() { Err(PlaceError::NoRelay) } else { Ok(Place { relays, away, epoch }) }
+        if relays.is_empty() {
+            Err(PlaceError::NoRelay)
+        } else {
+            Ok(Place { relays, away, epoch, upstream: Vec::new() })
+        }
     }
 
     /// Lets `change` work on a stream, if there is one, and notes what the lists are to be told.
@@ -316,6 +373,7 @@ impl Registry {
                 self.notes.push(Note::StreamIs(id, stream.state()));
             }
             self.changes.extend(stream.tell(now_us));
+            self.sharing.touch_stream(id);
         }
     }
 
@@ -329,6 +387,7 @@ impl Registry {
         }
         self.changes.extend(stream.farewell());
         self.ended.insert(id, reason);
+        self.sharing.touch_stream(id);
         self.news_for_broadcasters = true;
     }
 }

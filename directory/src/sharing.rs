@@ -7,7 +7,6 @@ mod present;
 
 use std::{
     collections::HashSet,
-    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,10 +21,10 @@ use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval, interval_at, sleep, timeout};
 use tracing::{error, info, warn};
 
-pub(crate) use self::link::{Link, Told};
+pub(crate) use self::link::Link;
 use self::{
     key::Key,
-    link::Standing,
+    link::{Standing, Told},
     present::{BEAT_INTERVAL, Present},
 };
 use crate::{
@@ -59,7 +58,7 @@ const PRESENT_KEPT: Duration = Duration::from_secs(5);
 /// Writes under way at a time.
 const WRITES_MAX: usize = 64;
 
-/// How often something is told anew that another directory was faster with. What is left is told with the next change, or read anew.
+/// How often something is told anew at once that another directory was faster with.
 const TRIES_MAX: usize = 8;
 
 /// How long a directory that ends takes for saying so.
@@ -93,23 +92,15 @@ pub(crate) async fn share(app: App, link: Arc<Link>) {
     let name = format!("{name:016x}");
     let stopping = app.life().stopping();
     let mut pause = PAUSE_MIN;
-    loop {
-        let session = Session::run(&app, &link, &name);
-        let Some(problem) = stopping.run_until_cancelled(session).await else { break };
-        let Err(problem) = problem;
+    while !stopping.is_cancelled() {
+        let Err(problem) = Session::run(&app, &link, &name).await else { break };
         app.registry(|registry, now_us| {
             registry.set_alone(now_us, true);
             registry.set_leads(true);
         });
-        let was_joined = link.is_joined();
-        pause = if was_joined { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
+        pause = if link.is_joined() { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
         apart(&app, &link, &problem);
-        if stopping.run_until_cancelled(sleep(pause)).await.is_none() {
-            break;
-        }
-    }
-    if link.is_joined() {
-        let _ = timeout(FAREWELL_TIME_MAX, link.tell(&Key::Directory(name).to_string(), None, None)).await;
+        stopping.run_until_cancelled(sleep(pause)).await;
     }
 }
 
@@ -129,7 +120,8 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    async fn run(app: &App, link: &Link, name: &str) -> Result<Infallible, Problem> {
+    /// Until the directory stops, or the store goes away.
+    async fn run(app: &App, link: &Link, name: &str) -> Result<(), Problem> {
         // First, so that nothing is missed of what changes while all is read.
         let mut changes = link.follow().await?;
         check(link.store(), app.ticket_key()).await?;
@@ -142,7 +134,7 @@ impl Session<'_> {
     /// Takes over all that the others know, and tells what they do not.
     async fn join(&mut self) -> Result<(), Problem> {
         let (app, link) = (self.app, self.link);
-        let was_apart = link.stand(Standing::Joined { directories: 1 });
+        link.stand(Standing::Reading);
         app.registry(|registry, _| registry.forget_what_was_told());
         let there = self.read_all().await?;
         app.registry(|registry, now_us| {
@@ -153,13 +145,13 @@ impl Session<'_> {
         app.passes().tell_all().await;
         app.ended_streams().tell_all().await;
         self.flush().await?;
-        if was_apart {
-            info!(store = link.shown(), "what this directory knows is shared");
-        }
+        link.stand(Standing::Joined { directories: self.present.count() });
+        info!(store = link.shown(), "what this directory knows is shared");
         Ok(())
     }
 
-    async fn go_on(&mut self, changes: &mut Changes) -> Result<Infallible, Problem> {
+    async fn go_on(&mut self, changes: &mut Changes) -> Result<(), Problem> {
+        let stopping = self.app.life().stopping();
         let mut beats = interval(BEAT_INTERVAL);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = tokio::time::Instant::now();
@@ -173,6 +165,7 @@ impl Session<'_> {
                 }
                 () = self.link.woken() => self.flush().await?,
                 _ = beats.tick() => self.beat().await?,
+                () = stopping.cancelled() => return self.leave().await,
                 _ = anew.tick() => {
                     let there = self.read_all().await?;
                     self.app.registry(|registry, _| registry.touch_missing(|id| there.contains(id), false));
@@ -180,6 +173,16 @@ impl Session<'_> {
                 _ = refresh.tick() => self.app.registry(|registry, _| registry.touch_missing(|_| false, false)),
             }
         }
+    }
+
+    /// Says what there is left to say. What is asked for in the time that requests have to finish is not waited for any more.
+    async fn leave(&mut self) -> Result<(), Problem> {
+        self.flush().await?;
+        let key = Key::Directory(self.present.own().to_owned()).to_string();
+        // Or it is missed in some seconds.
+        let _ = timeout(FAREWELL_TIME_MAX, self.link.tell(&key, None, None)).await;
+        self.link.stand_apart("the directory ends".to_owned());
+        Ok(())
     }
 
     /// Says that this directory is there, and looks who else is.
@@ -200,7 +203,7 @@ impl Session<'_> {
         let entries = self.link.read_all().await?;
         let mut entries: Vec<_> =
             entries.into_iter().filter_map(|(key, entry)| Some((Key::of(&key)?, entry))).collect();
-        // Who belongs here is known before relays are taken over, and what relays carry before streams are.
+        // Who belongs here is known before relays are taken over, and the epochs of streams before relays tell of them.
         entries.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut streams = HashSet::new();
         for (key, entry) in entries {
@@ -298,13 +301,14 @@ impl Session<'_> {
             let Told::Other(there) = self.link.tell(&key, text.as_deref(), Some(kept)).await? else { return Ok(()) };
             let Some(theirs) = there.as_ref().and_then(read::<SharedStream>) else { continue };
             let same = self.app.registry(|registry, now_us| {
-                registry.absorb_stream(now_us, id, theirs.clone());
+                registry.yield_to(now_us, id, theirs.clone());
                 registry.shared_stream(id) == Some(theirs)
             });
             if same {
                 return Ok(());
             }
         }
+        self.app.registry(|registry, _| registry.tell_again(id));
         Ok(())
     }
 
@@ -327,7 +331,7 @@ impl Session<'_> {
 }
 
 async fn absorb<T: State + Sync>(kept: &Kept<T>, entry: Option<Entry>) -> Option<(Arc<T>, Arc<T>)> {
-    kept.absorb(&entry?.text).await
+    kept.absorb(&entry?).await
 }
 
 fn read<T: serde::de::DeserializeOwned>(entry: &Entry) -> Option<T> {

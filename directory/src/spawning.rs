@@ -129,13 +129,14 @@ fn seen(status: RelayStatus) -> RelaySeen {
     }
 }
 
-/// How much of a relay is free, by the scarcest of what it has.
+/// How much of a relay is free for more: nothing of one that gets nothing, whatever it has left.
 fn head_room(status: &RelayStatus) -> f64 {
-    let left = |used: u32, most: u32| 1.0 - f64::from(used) / f64::from(most.max(1));
-    left(status.streams, status.streams_max)
-        .min(left(status.viewers, status.viewers_max))
-        .min(left(status.load.cpu_percent, 100))
-        .max(0.0)
+    match status.health {
+        RelayHealth::Busy | RelayHealth::Full => 0.0,
+        RelayHealth::Ready | RelayHealth::Suspect | RelayHealth::Draining | RelayHealth::Unchecked => {
+            status.head_room.share()
+        }
+    }
 }
 
 /// Shows in the metrics how it stands.

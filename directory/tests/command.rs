@@ -53,6 +53,18 @@ fn help_never_shows_the_secret() {
 }
 
 #[test]
+fn variable_that_is_set_to_nothing_counts_as_not_set() {
+    let data = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = directory(data.path(), &taken.local_addr().unwrap().to_string());
+    for name in ["BROADCAST", "CONNECT_TO", "ASSIGN", "CA_FILE", "DIRECTORY_STREAMS_MAX", "LOG_FORMAT"] {
+        command.env(name, "");
+    }
+    let refusal = sentence(&command.output().unwrap());
+    assert!(refusal.contains("is taken by another program"), "it came as far as to listen: {refusal}");
+}
+
+#[test]
 fn taken_port_is_one_sentence() {
     let data = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

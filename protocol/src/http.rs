@@ -175,6 +175,9 @@ body! {
         pub files_max: u32,
         /// 99th percentile of the time from a chunk's arrival to its handing over to a viewer's socket, in milliseconds.
         pub send_lag_ms: u32,
+        /// The median of the same: more than a few viewers with slow lines can't raise it.
+        #[serde(default)]
+        pub send_lag_median_ms: u32,
         /// Connections that could not be accepted.
         pub accept_failures: u32,
     }

@@ -68,6 +68,7 @@ impl LoadMeter {
         if elapsed >= MEASURED_TIME_MIN {
             let (cpu, bytes_out) = (cpu_time(), self.metrics.bytes_out.get());
             let Files { open, max } = files();
+            let (send_lag_median_ms, send_lag_ms) = self.metrics.lag.take_ms();
             last.load = RelayLoad {
                 egress_bytes_per_s: per_second(bytes_out - last.bytes_out, elapsed),
                 cpu_percent: cpu
@@ -76,7 +77,8 @@ impl LoadMeter {
                 memory_bytes: memory_bytes(),
                 files_open: open,
                 files_max: max,
-                send_lag_ms: self.metrics.lag.take_p99_ms(),
+                send_lag_ms,
+                send_lag_median_ms,
                 accept_failures: 0,
             };
             (last.at, last.cpu, last.bytes_out) = (now, cpu, bytes_out);

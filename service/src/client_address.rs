@@ -60,6 +60,12 @@ impl Network {
             v4 => v4,
         })
     }
+
+    /// Its first address, of which it can be made again.
+    #[must_use]
+    pub const fn ip(&self) -> IpAddr {
+        self.0
+    }
 }
 
 /// The last of a header's comma separated entries, over all its lines.

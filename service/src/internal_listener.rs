@@ -24,21 +24,32 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// Whether new work is wanted, and if not, why, in words.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// What else there is to be said of how the process is doing, in words.
+pub type Remark = Arc<dyn Fn() -> String + Send + Sync>;
+
 struct Internals {
     metrics: Registry,
     ready: Readiness,
+    remark: Option<Remark>,
     life: Lifecycle,
 }
 
 /// Serves the internal listener in `life` until it stops.
 pub fn serve(listener: TcpListener, metrics: Registry, ready: Readiness, life: &Lifecycle) {
-    serve_with(listener, metrics, ready, Router::new(), life);
+    serve_with(listener, metrics, ready, None, Router::new(), life);
 }
 
-/// Serves the internal listener with `more` calls that only operators make.
-pub fn serve_with(listener: TcpListener, metrics: Registry, ready: Readiness, more: Router, life: &Lifecycle) {
+/// Serves the internal listener with a `remark` beside the readiness, and with `more` calls that only operators make.
+pub fn serve_with(
+    listener: TcpListener,
+    metrics: Registry,
+    ready: Readiness,
+    remark: Option<Remark>,
+    more: Router,
+    life: &Lifecycle,
+) {
     let stopping = life.stopping();
-    let state = Arc::new(Internals { metrics, ready, life: life.clone() });
+    let state = Arc::new(Internals { metrics, ready, remark, life: life.clone() });
     let router = Router::new()
         .route("/healthz", get(async || axum::Json(json!({ "status": "alive" }))))
         .route("/readyz", get(readyz))
@@ -57,7 +68,13 @@ pub fn serve_with(listener: TcpListener, metrics: Registry, ready: Readiness, mo
 async fn readyz(State(internals): State<Arc<Internals>>) -> Response {
     let judged = if internals.life.is_stopping() { Err("stopping".to_owned()) } else { (internals.ready)() };
     match judged {
-        Ok(()) => axum::Json(json!({ "status": "ready" })).into_response(),
+        Ok(()) => {
+            let mut body = json!({ "status": "ready" });
+            if let Some(remark) = &internals.remark {
+                body["remark"] = remark().into();
+            }
+            axum::Json(body).into_response()
+        }
         Err(reason) => {
             let body = axum::Json(json!({ "status": "not ready", "reason": reason }));
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body).into_response()
@@ -98,7 +115,8 @@ mod tests {
         let life = Lifecycle::new();
         let readiness: Readiness =
             Arc::new(move || if judge.load(Ordering::SeqCst) { Ok(()) } else { Err("no key yet".into()) });
-        serve(listener, metrics, readiness, &life);
+        let remark: Remark = Arc::new(|| "and well".into());
+        serve_with(listener, metrics, readiness, Some(remark), Router::new(), &life);
 
         let get = async |path: &str| {
             let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
@@ -109,7 +127,9 @@ mod tests {
         assert_eq!(status, 503);
         assert!(body.contains("no key yet"), "{body}");
         ready.store(true, Ordering::SeqCst);
-        assert_eq!(get("/readyz").await.0, 200);
+        let (status, body) = get("/readyz").await;
+        assert_eq!(status, 200);
+        assert!(body.contains("and well"), "{body}");
         assert!(get("/metrics").await.1.contains("things_total 1"));
         life.stop();
         life.ended(crate::lifecycle::GRACE_DEFAULT).await;

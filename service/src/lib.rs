@@ -6,6 +6,7 @@ pub mod client_address;
 pub mod clock;
 pub mod connect_to;
 pub mod door;
+pub mod flags;
 pub mod internal_listener;
 pub mod lifecycle;
 pub mod listener;

@@ -57,6 +57,16 @@ impl JoinTokens {
         Ok(())
     }
 
+    /// The same of another directory.
+    pub(super) fn merge(&mut self, other: &Self, now_s: u64) {
+        for (id, uses) in &other.used {
+            let own = self.used.entry(id.clone()).or_insert_with(|| uses.clone());
+            own.relays.extend(uses.relays.iter().copied());
+            own.void |= uses.void;
+        }
+        self.used.retain(|_, uses| uses.expires_at_s > now_s);
+    }
+
     /// Lets nobody in with this token any more.
     pub(super) fn void(&mut self, id: &str) {
         if let Some(uses) = self.used.get_mut(id) {
@@ -68,17 +78,7 @@ impl JoinTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOW_S: u64 = 1_763_000_000;
-
-    fn key(number: u8) -> PublicKey {
-        let digit = char::from(b'A' + number);
-        format!("{}AAAA", digit.to_string().repeat(39)).parse().unwrap()
-    }
-
-    fn token(uses_max: u32) -> JoinToken {
-        JoinToken { id: "t".to_owned(), uses_max, expires_at_s: NOW_S + 3600 }
-    }
+    use crate::members::sample::{NOW_S, key, token};
 
     #[test]
     fn token_lets_in_as_many_relays_as_it_says() {

@@ -91,6 +91,29 @@ impl Names {
         }
     }
 
+    /// The same of another directory. A name that was given to two relays is the one's that was seen last.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (name, holder) in &other.holders {
+            match self.holders.get_mut(name) {
+                Some(own) if own.public_key == holder.public_key => {
+                    own.seen_at_s = own.seen_at_s.max(holder.seen_at_s);
+                    own.join_token = own.join_token.take().max(holder.join_token.clone());
+                }
+                Some(own) if (own.seen_at_s, own.public_key) > (holder.seen_at_s, holder.public_key) => {}
+                _ => drop(self.holders.insert(name.clone(), holder.clone())),
+            }
+        }
+    }
+
+    /// Frees the names of all such keys.
+    pub(super) fn release_all(&mut self, is_out: impl Fn(&PublicKey) -> bool) {
+        self.holders.retain(|_, holder| !is_out(&holder.public_key));
+    }
+
+    pub(super) fn holder(&self, name: &RelayName) -> Option<&Holder> {
+        self.holders.get(name)
+    }
+
     pub(super) fn release(&mut self, name: &RelayName) -> Option<Holder> {
         self.holders.remove(name)
     }
@@ -107,17 +130,7 @@ fn is_recent(seen_at_s: u64, now_s: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const NOW_S: u64 = 1_763_000_000;
-
-    fn key(number: u8) -> PublicKey {
-        let digit = char::from(b'A' + number);
-        format!("{}AAAA", digit.to_string().repeat(39)).parse().unwrap()
-    }
-
-    fn name(text: &str) -> RelayName {
-        text.parse().unwrap()
-    }
+    use crate::members::sample::{NOW_S, key, name};
 
     #[test]
     fn name_is_the_first_keys_until_it_was_not_seen_for_a_month() {

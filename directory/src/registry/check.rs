@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::{RelayName, http::RelayAddress, signing::PublicKey};
+use protocol::{RelayName, http::RelayAddress, limits::RELAY_SILENCE_TIME_MAX, signing::PublicKey};
 
 use super::{Note, Registry, micros, relay::Joining};
 
@@ -63,6 +63,18 @@ impl Check {
             due_at_us: now_us,
             begun_at_us: 0,
             reported: false,
+        }
+    }
+
+    /// One that another directory has found good. It is dialled from here, too, but works meanwhile.
+    pub(super) fn trusted(now_us: u64) -> Self {
+        Self { good: true, due_at_us: now_us.saturating_add(micros(PAUSE_MIN)), ..Self::new(now_us) }
+    }
+
+    /// The relay is silent, and its silence proves nothing: it is dialled as often as it has time to speak.
+    pub(super) fn wonder(&mut self, now_us: u64) {
+        if now_us.saturating_sub(self.begun_at_us) >= micros(RELAY_SILENCE_TIME_MAX) {
+            self.due_at_us = self.due_at_us.min(now_us);
         }
     }
 

@@ -3,12 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 
 use protocol::StreamId;
+use serde::{Deserialize, Serialize};
 
 /// Most ids remembered. A relay reports within seconds of an end; a thousand ends a second would still be remembered for four.
 const ENDED_MAX: usize = 4096;
 
 /// Why a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// Its broadcaster wanted it.
     Broadcaster,
@@ -18,6 +20,14 @@ pub enum EndReason {
     Operator,
     /// The pass that it was made with was revoked.
     PassRevoked,
+}
+
+impl EndReason {
+    /// Whether somebody wanted it. A stream that expired may have been seen by another directory, which knows better then.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        self != Self::Expired
+    }
 }
 
 /// A bounded memory; the oldest id is forgotten first.
@@ -38,6 +48,24 @@ impl Ended {
         {
             self.ids.remove(&oldest);
         }
+    }
+
+    /// The same for a stream that somebody wanted to end, also when it had expired here.
+    pub(super) fn insert_final(&mut self, id: StreamId, reason: EndReason) {
+        self.insert(id, reason);
+        self.ids.insert(id, reason);
+    }
+
+    /// The stream goes on after all.
+    pub(super) fn forget(&mut self, id: &StreamId) {
+        if self.ids.remove(id).is_some() {
+            self.order.retain(|ended| ended != id);
+        }
+    }
+
+    /// The streams that somebody wanted to end.
+    pub(super) fn for_good(&self) -> impl Iterator<Item = StreamId> {
+        self.ids.iter().filter(|(_, reason)| reason.is_final()).map(|(id, _)| *id)
     }
 
     pub(super) fn contains(&self, id: &StreamId) -> bool {

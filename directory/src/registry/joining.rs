@@ -3,7 +3,7 @@
 use protocol::{
     ErrorCode, PROTOCOL_VERSION,
     http::{RegisterServer, RelayAddress},
-    limits::RELAY_URL_BYTES_MAX,
+    limits::{REGION_BYTES_MAX, RELAY_URL_BYTES_MAX},
 };
 use thiserror::Error;
 
@@ -21,6 +21,9 @@ pub enum InvalidJoining {
     /// Its URL is too long.
     #[error("the relay's public URL has more than {RELAY_URL_BYTES_MAX} bytes")]
     UrlTooLong,
+    /// Its region is no short word.
+    #[error("the relay's region must have 1 to {REGION_BYTES_MAX} bytes, without control characters")]
+    Region,
 }
 
 impl InvalidJoining {
@@ -29,7 +32,7 @@ impl InvalidJoining {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Protocol(_) => ErrorCode::UnsupportedProtocol,
-            Self::Url | Self::UrlTooLong => ErrorCode::InvalidRequest,
+            Self::Url | Self::UrlTooLong | Self::Region => ErrorCode::InvalidRequest,
         }
     }
 }
@@ -50,14 +53,26 @@ impl TryFrom<RegisterServer> for Joining {
         if !bare || !reachable {
             return Err(InvalidJoining::Url);
         }
+        let region =
+            body.region.as_deref().map(|region| region_of(region).ok_or(InvalidJoining::Region)).transpose()?;
         Ok(Self {
             address: RelayAddress { name: body.name, url: body.url },
             streams_max: body.streams_max,
             viewers_max: body.viewers_max,
+            egress_bytes_per_s_max: body.egress_bytes_per_s_max,
+            region,
             public_key: body.public_key,
             from_afar: false,
         })
     }
+}
+
+/// A region as it is compared: as operators and viewers write it, but in lower case. None when it can't be one.
+#[must_use]
+pub fn region_of(text: &str) -> Option<String> {
+    let region = text.trim().to_lowercase();
+    let fits = (1..=REGION_BYTES_MAX).contains(&region.len()) && !region.contains(char::is_control);
+    fits.then_some(region)
 }
 
 #[cfg(test)]
@@ -95,6 +110,18 @@ mod tests {
             assert_eq!(refused(body(url)), InvalidJoining::Url, "{url}");
         }
         assert_eq!(refused(body(&format!("ws://relay/{}", "x".repeat(512)))), InvalidJoining::UrlTooLong);
+    }
+
+    #[test]
+    fn region_is_compared_however_it_is_written_and_bounded() {
+        let with = |region: &str| {
+            Joining::try_from(RegisterServer { region: Some(region.to_owned()), ..body("ws://relay/ws") })
+        };
+        assert_eq!(with(" EU-West ").unwrap().region.as_deref(), Some("eu-west"));
+        assert_eq!(Joining::try_from(body("ws://relay/ws")).unwrap().region, None);
+        for region in ["", " ", "eu\nwest", &"x".repeat(REGION_BYTES_MAX + 1)] {
+            assert_eq!(with(region).unwrap_err(), InvalidJoining::Region, "{region:?}");
+        }
     }
 
     #[test]

@@ -70,8 +70,9 @@ impl Registry {
         }
         match self.relays.get_mut(&name) {
             Some(holder) => holder.rejoin(joining, now_us),
-            None => drop(self.relays.insert(name, Relay::new(joining, now_us))),
+            None => drop(self.relays.insert(name.clone(), Relay::new(joining, now_us))),
         }
+        self.note_registration(now_us, &name, said_at_ms);
         Ok(())
     }
 
@@ -99,12 +100,19 @@ impl Registry {
         if !self.said.is_news(now_us, *key, said_at_ms) {
             return Err(HeartbeatError::Replayed);
         }
-        let reports = newest_of_each(now_us, heartbeat.streams);
-        relay.heard(now_us);
-        relay.viewers = heartbeat.viewers;
-        relay.load = heartbeat.load;
-        relay.says_draining = heartbeat.draining;
-        relay.streams = u32::try_from(reports.len()).unwrap_or(u32::MAX);
+        relay.words.said_at_ms = said_at_ms;
+        self.sharing.touch_relay(name);
+        let end = self.take_report(now_us, name, &heartbeat);
+        self.empty(now_us, name);
+        Ok(end)
+    }
+
+    /// Takes over what a relay reports, here or to another directory. Tells which streams it is to end.
+    pub(super) fn take_report(&mut self, now_us: u64, name: &RelayName, heartbeat: &Heartbeat) -> Vec<StreamId> {
+        let Some(relay) = self.relays.get_mut(name) else { return Vec::new() };
+        relay.words.heartbeat = self.sharing.is_on().then(|| heartbeat.clone());
+        let reports = newest_of_each(now_us, &heartbeat.streams);
+        relay.heard(now_us, u32::try_from(reports.len()).unwrap_or(u32::MAX), heartbeat);
         let known: HashSet<_> = reports.keys().filter(|id| self.streams.contains_key(*id)).copied().collect();
         let before = std::mem::replace(&mut relay.carried, known);
         let strange = reports.iter().filter(|(id, _)| !self.streams.contains_key(*id)).take(STRANGE_MAX);
@@ -127,17 +135,17 @@ impl Registry {
                 stream.report(name, report);
                 stream.settle(now_us, INTERRUPTED_TIME_MAX);
                 // The old place is ended when the new one plays, not before: until then its viewers have nowhere to go.
-                if stream.has_left(report.epoch, now_us) {
+                if stream.has_left(report, now_us) {
                     end.push(id);
                 }
             });
         }
-        self.empty(now_us, name);
-        Ok(end)
+        end
     }
 
     /// Takes the names of silent relays away. Their streams wait for their broadcasters to ask for another relay.
     pub(super) fn lose_silent_relays(&mut self, now_us: u64) {
+        self.vouch_for_silent_relays(now_us);
         let silent = self.relays.iter().filter(|(_, relay)| relay.is_lost(now_us));
         let lost: Vec<_> = silent.map(|(name, _)| name.clone()).collect();
         for name in lost {
@@ -160,9 +168,9 @@ impl Registry {
 }
 
 /// One report of each stream, also when a heartbeat tells of one twice: that of the newest publisher.
-fn newest_of_each(now_us: u64, carried: Vec<CarriedStream>) -> HashMap<StreamId, Report> {
+fn newest_of_each(now_us: u64, carried: &[CarriedStream]) -> HashMap<StreamId, Report> {
     let mut reports = HashMap::with_capacity(carried.len());
-    for CarriedStream { stream, epoch, live, viewers, depth } in carried {
+    for &CarriedStream { stream, epoch, live, viewers, depth } in carried {
         let report = Report { epoch, live, viewers, depth, since_us: now_us };
         reports.entry(stream).and_modify(|known: &mut Report| *known = report.max(*known)).or_insert(report);
     }

@@ -8,7 +8,7 @@ use protocol::{
     limits::{RELAYS_NAMED_MAX, TICKET_RELAYS_MAX},
 };
 
-use super::{Registry, assignment, micros, stream::Stream};
+use super::{Registry, micros, stream::Stream};
 
 /// How often one stream's list grows: relays that come one after the other cost one order.
 const FILLED_INTERVAL: Duration = Duration::from_secs(2);
@@ -16,10 +16,11 @@ const FILLED_INTERVAL: Duration = Duration::from_secs(2);
 /// Streams whose lists grow at a time: each looks at all relays and streams.
 const FILLED_MAX: usize = 64;
 
-/// Where viewers go: the relays that carry the newest publisher's stream first, then those that its broadcaster goes to next.
-pub(super) fn of_viewers(stream: &Stream) -> Vec<RelayName> {
+/// Where the stream is, or will be: where it arrives first, then where the newest publisher was or is expected, then where its
+/// broadcaster goes next. Edges are none of these.
+pub(super) fn of_broadcaster(stream: &Stream) -> Vec<RelayName> {
     let live = stream.live_on().map(|(name, _)| name);
-    let carry = stream.reports.iter().filter(|(_, report)| report.epoch == stream.epoch).map(|(name, _)| name);
+    let carry = stream.reports.iter().filter(|(_, report)| stream.is_newest_origin(report)).map(|(name, _)| name);
     let mut carry: Vec<_> = carry.collect();
     carry.sort_by_key(|name| stream.assigned.iter().position(|assigned| assigned == *name).unwrap_or(usize::MAX));
     let mut names: Vec<RelayName> = Vec::new();
@@ -56,7 +57,7 @@ impl Registry {
     }
 
     fn fill_list(&mut self, now_us: u64, id: StreamId) {
-        let preferred = assignment::preferred(&self.relays, &self.streams, Some(id), None, now_us);
+        let preferred = self.preferred(Some(id), None, now_us);
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.list_at_us = now_us;
         stream.restored = None; // whoever carries it had the time to say so
@@ -74,6 +75,7 @@ impl Registry {
             stream.assigned.remove(gone);
         }
         stream.list = stream.list.wrapping_add(1);
+        self.sharing.touch_stream(id);
         self.news_for_broadcasters = true;
     }
 }

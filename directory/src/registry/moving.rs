@@ -36,8 +36,12 @@ impl Registry {
     pub fn shut_out(&mut self, now_us: u64, name: &RelayName) {
         self.make_homeless(name);
         self.drop_relay(name, now_us);
-        for stream in self.streams.values_mut() {
+        self.sharing.touch_relay(name);
+        for stream in self.streams.values_mut().filter(|stream| stream.assigned.contains(name)) {
             stream.assigned.retain(|assigned| assigned != name);
+            stream.list = stream.list.wrapping_add(1);
+            self.sharing.touch_stream(stream.id);
+            self.news_for_broadcasters = true;
         }
         self.find_homes(now_us);
     }
@@ -46,7 +50,8 @@ impl Registry {
     /// relay.
     pub fn drain(&mut self, now_us: u64, name: &RelayName, wanted: bool) -> Option<u32> {
         let relay = self.relays.get_mut(name)?;
-        relay.told_to_drain = wanted;
+        (relay.told_to_drain, relay.words.drain_at_us) = (wanted, now_us);
+        self.sharing.touch_relay(name);
         let streams = relay.streams;
         self.empty(now_us, name);
         Some(streams)
@@ -69,17 +74,22 @@ impl Registry {
         }
         let loads = assignment::loads(&self.relays, &self.streams, Some(id));
         let takes = self.relays.get(to).zip(loads.get(to)).is_some_and(|(relay, load)| {
-            !relay.is_lost(now_us) && assignment::health(relay, *load, now_us) == super::RelayHealth::Ready
+            !relay.is_lost(now_us) && self.health(relay, *load, now_us) == super::RelayHealth::Ready
         });
         if !takes {
             return Err(MoveError::Relay(to.clone()));
         }
-        let mut assigned = assignment::preferred(&self.relays, &self.streams, Some(id), None, now_us);
+        self.move_to(now_us, id, to);
+        Ok(())
+    }
+
+    /// Moves a stream to a relay that takes it.
+    pub(super) fn move_to(&mut self, now_us: u64, id: StreamId, to: &RelayName) {
+        let mut assigned = self.preferred(Some(id), None, now_us);
         assigned.retain(|name| name != to);
         assigned.insert(0, to.clone());
         assigned.truncate(RELAYS_NAMED_MAX);
         self.order_to(now_us, id, assigned);
-        Ok(())
     }
 
     /// What the broadcaster that owns a stream is to do.
@@ -132,7 +142,7 @@ impl Registry {
             if home.is_some_and(|relay| relay.check.is_good() && !relay.is_draining()) {
                 continue; // its relay was checked again, or its broadcaster has moved by itself
             }
-            let assigned = assignment::preferred(&self.relays, &self.streams, Some(id), None, now_us);
+            let assigned = self.preferred(Some(id), None, now_us);
             if assigned.is_empty() {
                 self.homeless.insert(id);
                 continue;

@@ -15,6 +15,15 @@ pub enum Note {
     StreamIs(StreamId, StreamState),
     /// A stream was told to move to another relay.
     StreamMoved(StreamId),
+    /// A relay had too much to do, and a stream was told to move from it to another one.
+    StreamLeavesHot {
+        /// The stream.
+        stream: StreamId,
+        /// The relay that had too much to do.
+        from: RelayName,
+        /// Where it goes.
+        to: RelayName,
+    },
     /// A stream ended because no media came for too long.
     StreamExpired(StreamId),
 }

@@ -6,7 +6,10 @@ use protocol::{
 };
 use url::Url;
 
-use super::{EndReason, PlaceError, Registry, RelayHealth, assignment};
+use super::{
+    EndReason, HeadRoom, PlaceError, Registry, RelayHealth, assignment,
+    stream::{Report, Stream},
+};
 
 /// A relay, for operators.
 #[derive(Debug, Clone)]
@@ -27,6 +30,10 @@ pub struct RelayStatus {
     pub viewers: u32,
     /// Most viewers it serves.
     pub viewers_max: u32,
+    /// How much more it can do.
+    pub head_room: HeadRoom,
+    /// Where it stands.
+    pub region: Option<String>,
     /// How busy it said to be.
     pub load: RelayLoad,
 }
@@ -48,8 +55,21 @@ pub struct StreamStatus {
     pub viewers: u32,
     /// The relay that it is sent to, or is expected at.
     pub relay: Option<RelayName>,
+    /// The relays that pull it from there, or from each other.
+    pub edges: Vec<Edge>,
     /// The pass that it was made with.
     pub pass: Option<String>,
+}
+
+/// A relay that pulls a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// Its name.
+    pub relay: RelayName,
+    /// How many relays the stream comes through before.
+    pub depth: u8,
+    /// People who watch there.
+    pub viewers: u32,
 }
 
 impl Registry {
@@ -62,12 +82,14 @@ impl Registry {
             Some(RelayStatus {
                 name: name.clone(),
                 url: relay.joining.address.url.clone(),
-                health: assignment::health(relay, load, now_us),
+                health: self.health(relay, load, now_us),
                 problem: relay.check.problem().map(str::to_owned),
                 streams: relay.streams,
                 streams_max: relay.joining.streams_max,
                 viewers: relay.viewers,
                 viewers_max: relay.joining.viewers_max,
+                head_room: relay.room_for(load),
+                region: relay.joining.region.clone(),
                 load: relay.load,
             })
         };
@@ -78,7 +100,7 @@ impl Registry {
     #[must_use]
     pub fn stream_statuses(&self) -> Vec<StreamStatus> {
         let by_age = self.by_age.iter().filter_map(|(_, id)| self.streams.get(id));
-        let status = |stream: &super::Stream| StreamStatus {
+        let status = |stream: &Stream| StreamStatus {
             id: stream.id,
             title: stream.about.title.clone(),
             visibility: stream.about.visibility,
@@ -86,6 +108,7 @@ impl Registry {
             state: stream.state(),
             viewers: stream.viewers(),
             relay: stream.live_on().map(|(relay, _)| relay).or(stream.assigned.first()).cloned(),
+            edges: edges(stream),
             pass: stream.about.pass.clone(),
         };
         by_age.map(status).collect()
@@ -112,4 +135,17 @@ impl Registry {
         }
         ids.len()
     }
+}
+
+/// The edges of a stream, those next to the origin first.
+fn edges(stream: &Stream) -> Vec<Edge> {
+    let pulling = stream.reports.iter().filter(|(_, report)| !report.is_origin());
+    let edge = |(relay, report): (&RelayName, &Report)| Edge {
+        relay: relay.clone(),
+        depth: report.depth,
+        viewers: report.viewers,
+    };
+    let mut edges: Vec<_> = pulling.map(edge).collect();
+    edges.sort_by_key(|edge| edge.depth);
+    edges
 }

@@ -7,18 +7,25 @@ use std::{
 
 use protocol::{
     StreamId,
-    http::{RelayAddress, RelayLoad},
+    http::{Heartbeat, RelayAddress, RelayLoad},
     limits::{HEARTBEAT_INTERVAL, RELAY_SILENCE_TIME_MAX},
     signing::PublicKey,
 };
+use serde::{Deserialize, Serialize};
 
-use super::{check::Check, micros, stream::Report};
+use super::{
+    check::Check,
+    micros,
+    pressure::{Pressure, is_strained},
+    sharing::Words,
+    stream::Report,
+};
 
 /// A relay whose heartbeat is this late keeps its name, but gets new streams only when no other relay can take them.
 const LATE_AFTER: Duration = Duration::from_millis(1500);
 
 /// What a relay says of itself when it joins; checked by [`super::joining`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Joining {
     /// Its name and where it is reached.
     pub address: RelayAddress,
@@ -26,6 +33,10 @@ pub struct Joining {
     pub streams_max: u32,
     /// Most viewers it serves.
     pub viewers_max: u32,
+    /// Most bytes a second that it sends, where its operator said so.
+    pub egress_bytes_per_s_max: Option<u64>,
+    /// Where it stands, in lower case.
+    pub region: Option<String>,
     /// Its key: says whether it is the same relay.
     pub public_key: PublicKey,
     /// Whether it joined from the public internet, and not from the directory's own machine or network.
@@ -39,12 +50,22 @@ pub enum RelayHealth {
     Ready,
     /// Its heartbeat is late, or somebody could not use it and the check of that is under way or went wrong.
     Suspect,
+    /// It has so little room left that it gets nothing new.
+    Busy,
     /// It carries as much as it may.
     Full,
     /// It is to be rid of its streams.
     Draining,
     /// Nobody, or somebody else, answers at its public address, or it was not dialled yet.
     Unchecked,
+}
+
+/// What was sent to a relay since its last heartbeat, which could not tell of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sent {
+    pub(super) viewers: u32,
+    /// Streams that those viewers make it pull.
+    pub(super) edges: u32,
 }
 
 /// A relay that holds its name.
@@ -62,10 +83,15 @@ pub(super) struct Relay {
     pub(super) streams: u32,
     /// How busy it said to be.
     pub(super) load: RelayLoad,
+    /// Whether that is too busy.
+    pub(super) pressure: Pressure,
+    pub(super) sent: Sent,
     /// Whether it says that it wants to be rid of its streams.
     pub(super) says_draining: bool,
     /// Whether an operator wants that.
     pub(super) told_to_drain: bool,
+    /// What other directories are to hear of it.
+    pub(super) words: Words,
     /// Viewers over all streams, as last told.
     pub(super) viewers: u32,
 }
@@ -80,8 +106,11 @@ impl Relay {
             strange: HashMap::new(),
             streams: 0,
             load: RelayLoad::default(),
+            pressure: Pressure::default(),
+            sent: Sent::default(),
             says_draining: false,
             told_to_drain: false,
+            words: Words::default(),
             viewers: 0,
         }
     }
@@ -95,12 +124,24 @@ impl Relay {
         }
         self.joining = joining;
         self.heard_at_us = now_us;
+        (self.pressure, self.sent) = Default::default();
         // One that was drained has ended by now, and starts anew.
         (self.says_draining, self.told_to_drain) = (false, false);
     }
 
-    pub(super) fn heard(&mut self, now_us: u64) {
+    /// A heartbeat, with so many streams.
+    pub(super) fn heard(&mut self, now_us: u64, streams: u32, heartbeat: &Heartbeat) {
         self.heard_at_us = now_us;
+        (self.streams, self.viewers) = (streams, heartbeat.viewers);
+        (self.load, self.says_draining) = (heartbeat.load, heartbeat.draining);
+        self.sent = Sent::default();
+        self.pressure.note(now_us, self.room_for(self.told()), is_strained(&self.load, self.viewers));
+    }
+
+    /// It answers at its public address while nobody can say to whom it reports: late, but not lost.
+    pub(super) fn vouch(&mut self, now_us: u64) {
+        let late_us = now_us.saturating_sub(micros(HEARTBEAT_INTERVAL.saturating_add(LATE_AFTER)) + 1);
+        self.heard_at_us = self.heard_at_us.max(late_us);
     }
 
     /// Whether it has lost its name by being silent.
@@ -110,8 +151,12 @@ impl Relay {
 
     /// Whether its heartbeat is late, or it may be broken as somebody says.
     pub(super) fn is_suspect(&self, now_us: u64) -> bool {
-        let silence_us = now_us.saturating_sub(self.heard_at_us);
-        silence_us > micros(HEARTBEAT_INTERVAL.saturating_add(LATE_AFTER)) || self.check.is_in_doubt()
+        self.is_late(now_us) || self.check.is_in_doubt()
+    }
+
+    /// Whether its heartbeat is late.
+    pub(super) fn is_late(&self, now_us: u64) -> bool {
+        now_us.saturating_sub(self.heard_at_us) > micros(HEARTBEAT_INTERVAL.saturating_add(LATE_AFTER))
     }
 
     /// Whether it is to be rid of its streams.

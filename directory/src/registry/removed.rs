@@ -1,6 +1,9 @@
 //! Who may watch one stream no longer: viewers that its broadcaster removed, and where they came from.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+};
 
 use protocol::{ViewerId, limits::TICKET_TIME};
 use service::Network;
@@ -24,6 +27,7 @@ pub(super) struct Removed {
     seen_order: VecDeque<ViewerId>,
     viewers: VecDeque<(ViewerId, u64)>,
     networks: VecDeque<Network>,
+    changes: u64,
 }
 
 impl Removed {
@@ -43,12 +47,55 @@ impl Removed {
     pub(super) fn remove(&mut self, viewer: ViewerId, now_us: u64) {
         if !self.has(viewer) {
             push(&mut self.viewers, (viewer, now_us));
+            self.changes += 1;
         }
-        if let Some(network) = self.seen.get(&viewer)
-            && !self.networks.contains(network)
-        {
-            push(&mut self.networks, *network);
+        if let Some(network) = self.seen.get(&viewer).copied() {
+            self.keep_out(network);
         }
+    }
+
+    fn keep_out(&mut self, network: Network) {
+        if !self.networks.contains(&network) {
+            push(&mut self.networks, network);
+            self.changes += 1;
+        }
+    }
+
+    /// Counts the changes.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Viewers with the times of their removal, and networks, each in order.
+    pub(super) fn all(&self) -> (Vec<(ViewerId, u64)>, Vec<IpAddr>) {
+        let mut viewers: Vec<_> = self.viewers.iter().copied().collect();
+        let mut networks: Vec<_> = self.networks.iter().map(Network::ip).collect();
+        viewers.sort_unstable();
+        networks.sort_unstable();
+        (viewers, networks)
+    }
+
+    /// The same of another directory. It may not know where they came from who were let in here.
+    pub(super) fn absorb(&mut self, viewers: &[(ViewerId, u64)], networks: &[IpAddr]) {
+        for (viewer, at_us) in viewers {
+            let room = self.viewers.len() < REMOVED_MAX && self.networks.len() < REMOVED_MAX;
+            match self.viewers.iter_mut().find(|(removed, _)| removed == viewer) {
+                Some((_, own_at_us)) if *own_at_us >= *at_us => {}
+                Some((_, own_at_us)) => {
+                    *own_at_us = *at_us;
+                    self.changes += 1;
+                }
+                // What is full stays as it is: two directories must not push each other's out for ever.
+                None if room => self.remove(*viewer, *at_us),
+                None => {}
+            }
+        }
+        for network in networks.iter().copied().map(Network::of) {
+            if self.networks.len() < REMOVED_MAX {
+                self.keep_out(network);
+            }
+        }
+        self.viewers.make_contiguous().sort_by_key(|(_, at_us)| *at_us);
     }
 
     pub(super) fn has(&self, viewer: ViewerId) -> bool {

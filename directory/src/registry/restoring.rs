@@ -43,26 +43,16 @@ impl Registry {
                 // It was brought back by an older record before.
                 let relays = record.relays.clone();
                 (known.epoch, known.assigned) = (record.epoch, relays);
+                self.sharing.touch_stream(id);
             }
             return Ok(());
         }
-        if self.streams.len() >= self.streams_max {
+        if self.streams.len() >= self.rules.streams_max {
             return Err(PlaceError::TooManyStreams);
         }
         self.by_age.insert((record.created_at_us, id));
         self.streams.insert(id, Stream::restored(about, record, now_us));
-        let told = self.relays.iter_mut().filter_map(|(name, relay)| {
-            let report = relay.strange.remove(&id)?;
-            relay.carried.insert(id);
-            Some((name.clone(), report))
-        });
-        let told: Vec<_> = told.collect();
-        self.with_stream(id, now_us, |stream| {
-            for (relay, report) in told {
-                stream.report(&relay, report);
-            }
-            stream.settle(now_us, super::stream::INTERRUPTED_TIME_MAX);
-        });
+        self.take_strange_reports(now_us, id);
         Ok(())
     }
 }

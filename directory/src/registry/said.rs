@@ -13,6 +13,8 @@ const FORGOTTEN_AFTER_US: u64 = 2 * micros(RELAY_ASSERTION_TIME) + 1;
 #[derive(Debug, Default)]
 pub(super) struct Said {
     last: HashMap<PublicKey, Last>,
+    /// When this memory began, by the directory's clock: what was said before may have been heard by one that is forgotten.
+    begun_at_ms: u64,
 }
 
 #[derive(Debug)]
@@ -22,8 +24,23 @@ struct Last {
 }
 
 impl Said {
-    /// Whether this was said after all that its key said before; it is remembered then.
+    pub(super) fn new(begun_at_ms: u64) -> Self {
+        Self { begun_at_ms, ..Self::default() }
+    }
+
+    /// Whether this was said after all that its key said before; it is remembered then. A relay whose clock is late is refused for as
+    /// long after the directory's start: it asks again.
     pub(super) fn is_news(&mut self, now_us: u64, key: PublicKey, said_at_ms: u64) -> bool {
+        let newer = self.last.get(&key).is_none_or(|last| said_at_ms > last.said_at_ms);
+        let news = newer && said_at_ms >= self.begun_at_ms;
+        if news {
+            self.last.insert(key, Last { said_at_ms, heard_at_us: now_us });
+        }
+        news
+    }
+
+    /// The same for what another directory was told, which has judged it.
+    pub(super) fn was_told(&mut self, now_us: u64, key: PublicKey, said_at_ms: u64) -> bool {
         let news = self.last.get(&key).is_none_or(|last| said_at_ms > last.said_at_ms);
         if news {
             self.last.insert(key, Last { said_at_ms, heard_at_us: now_us });
@@ -56,6 +73,14 @@ mod tests {
         assert!(!said.is_news(NOW_US, key(0), 99));
         assert!(said.is_news(NOW_US, key(1), 99), "another relay's");
         assert!(said.is_news(NOW_US, key(0), 101));
+    }
+
+    #[test]
+    fn what_was_said_before_this_memory_began_counts_for_nothing() {
+        let mut said = Said::new(100);
+        assert!(!said.is_news(NOW_US, key(0), 99));
+        assert!(said.is_news(NOW_US, key(0), 100));
+        assert!(!Said::new(100).is_news(NOW_US, key(0), 99));
     }
 
     #[test]

@@ -201,6 +201,14 @@ impl Registry {
         self.sharing.follows = !leads;
     }
 
+    /// The others have not heard of this stream what they were to hear.
+    pub fn tell_again(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.shared = None;
+        }
+        self.sharing.touch_stream(id);
+    }
+
     /// Nobody knows any more what others were told.
     pub fn forget_what_was_told(&mut self) {
         for stream in self.streams.values_mut() {
@@ -323,6 +331,18 @@ impl Registry {
                 self.sharing.touch_stream(id);
             }
         }
+    }
+
+    /// Another directory has told of a stream just before this one could. An epoch that both have given to the broadcaster is theirs; what
+    /// was said here counts as the next.
+    pub fn yield_to(&mut self, now_us: u64, id: StreamId, theirs: SharedStream) {
+        if let (Some(stream), SharedStream::On(on)) = (self.streams.get_mut(&id), &theirs) {
+            let same_number = (stream.epoch, stream.list) == (on.record.epoch, on.list);
+            if same_number && stream.moved_in_epoch < stream.epoch && stream.assigned != on.record.relays {
+                stream.epoch = stream.epoch.saturating_add(1);
+            }
+        }
+        self.absorb_stream(now_us, id, theirs);
     }
 
     /// Another directory has seen no media of a stream for too long. Whoever sees some knows better.

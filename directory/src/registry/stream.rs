@@ -1,6 +1,6 @@
 //! One stream as the registry knows it: its phase, where it is reported, and what the open lists were told of it.
 
-use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use protocol::{
     BroadcastKeyHash, RelayName, StreamId, Title,
@@ -12,7 +12,7 @@ use protocol::{
     stream_record::StreamRecord,
 };
 
-use super::{micros, removed::Removed};
+use super::{edges::Opened, micros, removed::Removed, sharing::Mark};
 use crate::password::PasswordHash;
 
 /// How long a stream outlives the last report that media arrives: the relay's own patience with a broadcaster that is away, and
@@ -38,6 +38,7 @@ pub(super) struct Report {
     pub(super) epoch: u32,
     pub(super) live: bool,
     pub(super) viewers: u32,
+    /// How many relays lie between the origin and this one.
     pub(super) depth: u8,
     /// Since when the relay tells of media in this epoch.
     pub(super) since_us: u64,
@@ -48,6 +49,16 @@ impl Report {
     pub(super) fn after(self, before: Option<&Self>) -> Self {
         let goes_on = before.filter(|before| (before.epoch, before.live) == (self.epoch, self.live));
         Self { since_us: goes_on.map_or(self.since_us, |before| before.since_us), ..self }
+    }
+
+    /// Whether that began so lately that other relays may not have followed.
+    pub(super) fn is_new(&self, now_us: u64) -> bool {
+        now_us.saturating_sub(self.since_us) < micros(OLD_PLACE_TIME)
+    }
+
+    /// Whether the broadcaster itself sends to that relay. An edge carries the stream too, but nobody but other relays sends it there.
+    pub(super) const fn is_origin(&self) -> bool {
+        self.depth == 0
     }
 }
 
@@ -114,8 +125,16 @@ pub(super) struct Stream {
     /// Who carries it.
     pub(super) reports: BTreeMap<RelayName, Report>,
     pub(super) removed: Removed,
+    /// Relays that viewers were sent to though they lacked the stream.
+    pub(super) opened: BTreeMap<RelayName, Opened>,
+    /// When it had to leave a relay that had too much to do.
+    pub(super) left_hot_at_us: Option<u64>,
     /// What is particular while it was brought back a moment ago.
     pub(super) restored: Option<Restored>,
+    /// Whether another directory has seen media of it.
+    pub(super) had_begun: bool,
+    /// What other directories were told last.
+    pub(super) shared: Option<Mark>,
     phase: Phase,
     told: Option<Told>,
 }
@@ -133,7 +152,11 @@ impl Stream {
             list_at_us: created_at_us,
             reports: BTreeMap::new(),
             removed: Removed::default(),
+            opened: BTreeMap::new(),
+            left_hot_at_us: None,
             restored: None,
+            had_begun: false,
+            shared: None,
             phase: Phase::Starting { until_us: created_at_us.saturating_add(micros(STREAM_START_TIME_MAX)) },
             told: None,
         }
@@ -156,6 +179,7 @@ impl Stream {
     /// Takes what a relay says of it.
     pub(super) fn report(&mut self, relay: &RelayName, report: Report) {
         if let Some(restored) = &mut self.restored
+            && report.is_origin()
             && restored.relays.contains(relay)
         {
             restored.seen = true;
@@ -170,6 +194,11 @@ impl Stream {
         } else {
             self.reports.remove(relay);
         }
+    }
+
+    /// Whether media of it has ever been seen.
+    pub(super) fn has_begun(&self) -> bool {
+        self.had_begun || !matches!(self.phase, Phase::Starting { .. })
     }
 
     pub(super) fn state(&self) -> StreamState {
@@ -200,26 +229,30 @@ impl Stream {
         self.about.visibility == Visibility::Public && !matches!(self.phase, Phase::Starting { .. })
     }
 
-    /// Where media arrives: the live report of the highest epoch. A broadcaster goes on to another relay of its list with the epoch
-    /// that it has: where it arrived last is where it is.
+    /// Where the broadcaster's media arrives: the origin's live report of the highest epoch. A broadcaster goes on to another relay of
+    /// its list with the epoch that it has: where it arrived last is where it is.
     pub(super) fn live_on(&self) -> Option<(&RelayName, Report)> {
-        let live = self.reports.iter().filter(|(_, report)| report.live);
-        let newest = live.max_by_key(|(_, report)| (report.epoch, Reverse(report.depth), report.since_us));
+        let live = self.reports.iter().filter(|(_, report)| report.live && report.is_origin());
+        let newest = live.max_by_key(|(_, report)| (report.epoch, report.since_us));
         newest.map(|(relay, report)| (relay, *report))
     }
 
-    /// Whether a relay carries the newest publisher's stream.
+    /// Whether the newest publisher's stream has arrived at a relay.
     pub(super) fn is_carried(&self) -> bool {
-        self.reports.values().any(|report| report.epoch == self.epoch)
+        self.reports.values().any(|report| self.is_newest_origin(report))
     }
 
-    /// Whether this relay carries the newest publisher's stream or, when none does, is expected to.
+    /// Whether this is what a relay says that the newest publisher sends to.
+    pub(super) fn is_newest_origin(&self, report: &Report) -> bool {
+        report.is_origin() && report.epoch == self.epoch
+    }
+
+    /// Whether the newest publisher's stream arrives at this relay or, when it does at none, is expected to.
     pub(super) fn belongs_on(&self, relay: &RelayName) -> bool {
-        let newest = |report: &Report| report.epoch == self.epoch;
         match self.live_on() {
             Some((live, _)) => live == relay,
             None => {
-                self.reports.get(relay).is_some_and(newest)
+                self.reports.get(relay).is_some_and(|report| self.is_newest_origin(report))
                     || (!self.is_carried() && self.assigned.first() == Some(relay))
             }
         }
@@ -231,11 +264,10 @@ impl Stream {
         !told && self.belongs_on(relay)
     }
 
-    /// Whether a relay that has an older publisher's stream is to end it: the new place plays, and whoever followed has done so.
-    pub(super) fn has_left(&self, epoch: u32, now_us: u64) -> bool {
-        self.live_on().is_some_and(|(_, live)| {
-            live.epoch > epoch && now_us.saturating_sub(live.since_us) >= micros(OLD_PLACE_TIME)
-        })
+    /// Whether a relay that has an older publisher's stream is to end it: the new place plays, and whoever followed has done so. An
+    /// edge is behind by nature, and lets go by itself.
+    pub(super) fn has_left(&self, report: Report, now_us: u64) -> bool {
+        report.is_origin() && self.live_on().is_some_and(|(_, live)| live.epoch > report.epoch && !live.is_new(now_us))
     }
 
     /// Draws the conclusion from the reports. A stream that is live nowhere any more has `patience` left.

@@ -1,7 +1,10 @@
 //! Situations of streams and relays.
 
+mod busy;
 mod draining;
-mod driver;
+pub(super) mod driver;
+mod edges;
+mod hot;
 mod lists;
 mod moving;
 mod naming;
@@ -9,4 +12,5 @@ mod placing;
 mod properties;
 mod relays;
 mod restoring;
+mod sharing;
 mod streams;

@@ -7,7 +7,7 @@ use protocol::{
 use service::Network;
 use thiserror::Error;
 
-use super::{Place, PlaceError, Registry};
+use super::{Place, PlaceError, Registry, Wish};
 use crate::password::PasswordHash;
 
 /// Most removed viewers that one heartbeat's answer names: each is named in every answer for ten minutes.
@@ -39,15 +39,17 @@ impl Registry {
     /// When there is no such stream or no relay of it, or a viewer from there was removed.
     pub fn admit(
         &mut self,
+        now_us: u64,
         id: StreamId,
         viewer: ViewerId,
         network: Network,
+        wish: &Wish,
     ) -> Result<(StreamSummary, Place), WatchError> {
         let stream = self.streams.get(&id).ok_or(PlaceError::NotFound)?;
         if stream.removed.has_network(&network) {
             return Err(WatchError::Removed);
         }
-        self.renew(id, viewer, network)
+        self.renew(now_us, id, viewer, network, wish)
     }
 
     /// Where a viewer goes on watching that was admitted before.
@@ -56,18 +58,23 @@ impl Registry {
     /// When there is no such stream or no relay of it, or the viewer was removed.
     pub fn renew(
         &mut self,
+        now_us: u64,
         id: StreamId,
         viewer: ViewerId,
         network: Network,
+        wish: &Wish,
     ) -> Result<(StreamSummary, Place), WatchError> {
-        let answer = self.watch(id);
+        let answer = self.watched(now_us, id, wish);
         let stream = self.streams.get_mut(&id).ok_or(PlaceError::NotFound)?;
         if stream.removed.has(viewer) {
             return Err(WatchError::Removed);
         }
-        let answer = answer?;
+        let (summary, place, choice) = answer?;
         stream.removed.seen(viewer, network);
-        Ok(answer)
+        if !choice.names.first().is_some_and(|first| wish.held.contains(first)) {
+            self.sent(now_us, id, &choice);
+        }
+        Ok((summary, place))
     }
 
     /// The broadcaster does not want this viewer. One that never was is as unwanted.
@@ -84,6 +91,7 @@ impl Registry {
         self.owned(id, key)?;
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.removed.remove(viewer, now_us);
+            self.sharing.touch_stream(id);
         }
         Ok(())
     }

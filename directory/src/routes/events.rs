@@ -135,7 +135,15 @@ mod tests {
         let relay: protocol::RelayName = "relay-1".parse().unwrap();
         let address = RelayAddress { name: relay.clone(), url: "ws://relay-1/ws".parse().unwrap() };
         let relay_key: PublicKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
-        let joining = Joining { address, streams_max: 9, viewers_max: 9, public_key: relay_key, from_afar: false };
+        let joining = Joining {
+            address,
+            streams_max: 9,
+            viewers_max: 9,
+            egress_bytes_per_s_max: None,
+            region: None,
+            public_key: relay_key,
+            from_afar: false,
+        };
         let key = BroadcastKey::new([0; 32]).hash();
         let id = app.registry(|registry, now_us| {
             registry.register(now_us, joining, 0).unwrap();

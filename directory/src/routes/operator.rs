@@ -21,11 +21,11 @@ use crate::{
     failure::Failure,
     members::RevokeError,
     operator::{
-        Drained, MadePass, MadeRelayToken, MoveTo, NewPass, NewRelayToken, PassEntries, PassEntry, RelayAtWork,
-        RelayEntries, RelayEntry, RelayState, RevokedPass, StreamEntries, StreamEntry,
+        Drained, EdgeEntry, MadePass, MadeRelayToken, MoveTo, NewPass, NewRelayToken, PassEntries, PassEntry,
+        RelayAtWork, RelayEntries, RelayEntry, RelayState, RevokedPass, StreamEntries, StreamEntry,
     },
     passes::{self, PassError},
-    registry::{MoveError, RelayHealth, RelayStatus, StreamStatus},
+    registry::{Edge, MoveError, RelayHealth, RelayStatus, StreamStatus},
     state_file::NotWritten,
 };
 
@@ -120,12 +120,15 @@ fn entry(status: RelayStatus, now_s: u64) -> RelayEntry {
     let state = match status.health {
         RelayHealth::Ready => RelayState::Ready,
         RelayHealth::Suspect => RelayState::Suspect,
+        RelayHealth::Busy => RelayState::Busy,
         RelayHealth::Draining => RelayState::Draining,
         RelayHealth::Full => RelayState::Full,
         RelayHealth::Unchecked => RelayState::Unchecked,
     };
     let RelayStatus { name, url, problem, streams, streams_max, viewers, viewers_max, load, .. } = status;
-    let at_work = RelayAtWork { url, problem, streams, streams_max, viewers, viewers_max, load };
+    let (head_room_percent, region) = (status.head_room.percent(), status.region);
+    let at_work =
+        RelayAtWork { url, problem, streams, streams_max, viewers, viewers_max, head_room_percent, region, load };
     RelayEntry { name, state, at_work: Some(at_work), since_s: now_s }
 }
 
@@ -140,6 +143,7 @@ async fn revoke_relay(State(app): State<App>, Name(name): Name) -> Result<Status
         Failure::new(code, error.to_string())
     })?;
     app.registry(|registry, now_us| registry.shut_out(now_us, &name));
+    app.settled().await;
     warn!(relay = %name, "an operator has shut a relay out");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -163,6 +167,7 @@ fn drain(app: &App, name: &RelayName, wanted: bool) -> Result<Drained, Failure> 
 
 async fn move_stream(State(app): State<App>, Id(id): Id, Body(body): Body<MoveTo>) -> Result<StatusCode, Failure> {
     app.registry(|registry, now_us| registry.move_stream(now_us, id, &body.relay))?;
+    app.settled().await;
     info!(stream.id = %id, relay = %body.relay, "an operator moves a stream");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -184,14 +189,17 @@ async fn revoke_pass(State(app): State<App>, Path(name): Path<String>) -> Result
     let now_s = app.clock().now_s();
     app.passes().change(|passes| passes.revoke(&name, now_s)).await?;
     let streams_ended = app.registry(|registry, _| registry.end_of_pass(&name));
+    app.settled().await;
     warn!(pass = name, streams_ended, "an operator revoked a pass");
     Ok(Json(RevokedPass { streams_ended }))
 }
 
 async fn streams(State(app): State<App>) -> Json<StreamEntries> {
     let entry = |status: StreamStatus| {
-        let StreamStatus { id, title, visibility, sealed, state, viewers, relay, pass } = status;
-        StreamEntry { id, title, visibility, sealed, state, viewers, relay, pass }
+        let StreamStatus { id, title, visibility, sealed, state, viewers, relay, edges, pass } = status;
+        let edge = |Edge { relay, depth, viewers }| EdgeEntry { relay, depth, viewers };
+        let edges = edges.into_iter().map(edge).collect();
+        StreamEntry { id, title, visibility, sealed, state, viewers, relay, edges, pass }
     };
     let statuses = app.registry(|registry, _| registry.stream_statuses());
     Json(StreamEntries { streams: statuses.into_iter().map(entry).collect() })
@@ -199,6 +207,7 @@ async fn streams(State(app): State<App>) -> Json<StreamEntries> {
 
 async fn end_stream(State(app): State<App>, Id(id): Id) -> Result<StatusCode, Failure> {
     app.registry(|registry, _| registry.end_by_operator(id))?;
+    app.settled().await;
     // Its broadcaster could bring it back to a directory that was restarted.
     let now_s = app.clock().now_s();
     let remember = |ended: &mut EndedStreams| {

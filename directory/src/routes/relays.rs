@@ -89,6 +89,7 @@ async fn admit(
         app.registry(|registry, now_us| registry.shut_out(now_us, &name));
         return Err(JoinError::Revoked.into());
     }
+    app.settled().await;
     app.relay_joined();
     info!(relay = %name, with = credential.word(), "a relay has joined");
     Ok(Json(RegisteredServer {

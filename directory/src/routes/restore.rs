@@ -85,6 +85,7 @@ pub(super) async fn restore(
         app.registry(|registry, _| record.pass.as_deref().map(|pass| registry.end_of_pass(pass)));
         return Err(revoked);
     }
+    app.settled().await;
     if !known {
         app.metrics().streams_restored.inc();
         info!(stream.id = %record.stream, epoch = record.epoch, "a stream was brought back by its broadcaster");

@@ -80,6 +80,7 @@ pub(super) async fn create(
         app.registry(|registry, _| registry.end_of_pass(&pass.name));
         return Err(pass_invalid());
     }
+    app.settled().await;
     app.metrics().streams_created.inc();
     let relay = place.relays.first().map(|relay| relay.name.to_string());
     info!(stream.id = %id, relay, "a stream was made");
@@ -162,6 +163,10 @@ pub(super) async fn reassign(
     let key = broadcast_key(&app, id, &bearer)?;
     let failed = body.and_then(|Body(body)| body.failed);
     let place = app.registry(|registry, now_us| registry.reassign(now_us, id, &key, failed.as_ref()))?;
+    app.settled().await;
+    // Another directory may have given the same number out.
+    let later = app.orders(id, &key)?.place.filter(|later| later.epoch > place.epoch);
+    let place = later.unwrap_or(place);
     if let Some(failed) = &failed {
         app.relay_reported(failed);
     }
@@ -189,6 +194,7 @@ pub(super) async fn reassign(
 pub(super) async fn end(State(app): State<App>, Id(id): Id, bearer: Bearer) -> Result<StatusCode, Failure> {
     let key = broadcast_key(&app, id, &bearer)?;
     app.registry(|registry, _| registry.end(id, &key))?;
+    app.settled().await;
     info!(stream.id = %id, "a stream was ended by its broadcaster");
     Ok(StatusCode::NO_CONTENT)
 }

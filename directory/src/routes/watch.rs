@@ -16,7 +16,7 @@ use crate::{
     extract::{Bearer, Body, Client, Id, StreamAndViewer},
     failure::Failure,
     password_guesses::Wait,
-    registry::{Place, WatchError},
+    registry::{Place, WatchError, Wish, region_of},
 };
 
 /// Hands a viewer the relays of a stream and a ticket to watch it, or a fresh ticket for the one it has.
@@ -53,14 +53,16 @@ pub(super) async fn watch(
     body: Option<Body<WatchRequest>>,
 ) -> Result<Json<WatchAnswer>, Failure> {
     app.allowances().take(client, Asked::Watch)?;
-    let (password, failed) = body.map(|Body(body)| (body.password, body.failed)).unwrap_or_default();
+    let (password, failed, region) =
+        body.map(|Body(body)| (body.password, body.failed, body.region)).unwrap_or_default();
+    let mut wish = Wish { region: region.as_deref().and_then(region_of), failed, held: Vec::new() };
     let (viewer, (stream, mut place)) = match bearer {
-        Some(Bearer(ticket)) => renew(&app, id, client, &ticket)?,
-        None => admit(&app, id, client, password).await?,
+        Some(Bearer(ticket)) => renew(&app, id, client, &ticket, &mut wish)?,
+        None => admit(&app, id, client, password, &wish).await?,
     };
     // Only those who may watch are listened to, and only about relays that they can have tried.
-    if let Some(failed) = failed
-        && place.relays.iter().any(|relay| relay.name == failed)
+    if let Some(failed) = wish.failed
+        && (wish.held.contains(&failed) || place.relays.iter().any(|relay| relay.name == failed))
     {
         app.relay_reported(&failed);
         place.relays.sort_by_key(|relay| relay.name == failed);
@@ -71,7 +73,13 @@ pub(super) async fn watch(
 type Admitted = (ViewerId, (StreamSummary, Place));
 
 /// Goes on with the viewer that the ticket names.
-fn renew(app: &App, id: StreamId, client: ClientAddress, ticket: &Secret) -> Result<Admitted, Failure> {
+fn renew(
+    app: &App,
+    id: StreamId,
+    client: ClientAddress,
+    ticket: &Secret,
+    wish: &mut Wish,
+) -> Result<Admitted, Failure> {
     let refused = |error: TicketError| Failure::new(error.code(), error.to_string());
     let grant: Grant = app.ticket_key().verify(ticket.expose()).map_err(|forged| refused(forged.into()))?;
     let viewer = grant.viewer.filter(|_| grant.stream == id && grant.action == Action::Watch);
@@ -81,11 +89,18 @@ fn renew(app: &App, id: StreamId, client: ClientAddress, ticket: &Secret) -> Res
     if app.clock().now_s() >= grant.expires_at_s.saturating_add(DIRECTORY_AWAY_TIME_MAX.as_secs()) {
         return Err(refused(TicketError::Expired));
     }
-    Ok((viewer, app.registry(|registry, _| registry.renew(id, viewer, client.network()))?))
+    wish.held = grant.relays;
+    Ok((viewer, app.registry(|registry, now_us| registry.renew(now_us, id, viewer, client.network(), wish))?))
 }
 
 /// Lets a new viewer in.
-async fn admit(app: &App, id: StreamId, client: ClientAddress, given: Option<Secret>) -> Result<Admitted, Failure> {
+async fn admit(
+    app: &App,
+    id: StreamId,
+    client: ClientAddress,
+    given: Option<Secret>,
+    wish: &Wish,
+) -> Result<Admitted, Failure> {
     let network = client.network();
     if let Some(hash) = app.registry(|registry, _| registry.password(id)).map_err(WatchError::from)? {
         let given = given.ok_or_else(|| {
@@ -94,7 +109,7 @@ async fn admit(app: &App, id: StreamId, client: ClientAddress, given: Option<Sec
         guess(app, id, network, hash, given).await?;
     }
     let viewer = ViewerId(u64::from_le_bytes(app::random()?));
-    Ok((viewer, app.registry(|registry, _| registry.admit(id, viewer, network))?))
+    Ok((viewer, app.registry(|registry, now_us| registry.admit(now_us, id, viewer, network, wish))?))
 }
 
 async fn guess(
@@ -141,6 +156,7 @@ pub(super) async fn remove_viewer(
 ) -> Result<StatusCode, Failure> {
     let key = super::streams::broadcast_key(&app, id, &bearer)?;
     app.registry(|registry, now_us| registry.remove_viewer(now_us, id, &key, viewer))?;
+    app.settled().await;
     app.metrics().viewers_removed.inc();
     info!(stream.id = %id, viewer.id = %viewer, "a viewer was removed by the broadcaster");
     Ok(StatusCode::NO_CONTENT)

@@ -20,10 +20,10 @@ pub(super) enum Key {
     Passes,
     /// The streams that operators ended.
     EndedStreams,
-    /// One relay: gone with its lease.
-    Relay(RelayName),
     /// One stream.
     Stream(StreamId),
+    /// One relay: gone with its lease.
+    Relay(RelayName),
     /// One directory that is there.
     Directory(String),
 }

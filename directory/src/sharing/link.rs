@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -26,7 +26,7 @@ const SETTLE_TIME_MAX: Duration = Duration::from_millis(250);
 
 /// What came of telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(super) enum Told {
     /// The others hear it.
     Done,
     /// Another directory was faster: this is there.
@@ -35,9 +35,11 @@ pub(crate) enum Told {
 
 /// How a directory stands to the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(super) enum Standing {
     /// It hears them and they hear it. So many there are, itself included.
     Joined { directories: usize },
+    /// It reads what they know.
+    Reading,
     /// It does not, and why.
     Apart { since_us: u64, why: String },
 }
@@ -49,6 +51,8 @@ pub(crate) struct Link {
     metrics: Metrics,
     tags: Mutex<HashMap<String, Tag>>,
     standing: Mutex<Standing>,
+    /// Whether it has joined, or could not.
+    has_looked: AtomicBool,
     /// Counts what was to be told, and up to where it was.
     wanted: AtomicU64,
     told: watch::Sender<u64>,
@@ -64,6 +68,7 @@ impl Link {
             metrics,
             tags: Mutex::default(),
             standing: Mutex::new(standing),
+            has_looked: AtomicBool::new(false),
             wanted: AtomicU64::new(0),
             told: watch::Sender::new(0),
             woken: Notify::new(),
@@ -78,20 +83,33 @@ impl Link {
         matches!(*lock(&self.standing), Standing::Joined { .. })
     }
 
-    /// Takes note of how things stand; whether that is another way than before.
-    pub(super) fn stand(&self, standing: Standing) -> bool {
+    /// Whether the store is there.
+    pub(crate) fn is_there(&self) -> bool {
+        !matches!(*lock(&self.standing), Standing::Apart { .. })
+    }
+
+    /// Whether this directory has looked for what the others know: until then it would send away whom they know.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        let has_looked = self.has_looked.load(Ordering::SeqCst);
+        if has_looked { Ok(()) } else { Err("it is being read what other directories know".to_owned()) }
+    }
+
+    /// Takes note of how things stand.
+    pub(super) fn stand(&self, standing: Standing) {
         let directories = if let Standing::Joined { directories } = standing { directories } else { 0 };
         self.metrics.store_joined.set((directories > 0).into());
         self.metrics.directories.set(i64::try_from(directories).unwrap_or(i64::MAX));
-        let before = std::mem::replace(&mut *lock(&self.standing), standing.clone());
-        std::mem::discriminant(&before) != std::mem::discriminant(&standing)
+        if standing != Standing::Reading {
+            self.has_looked.store(true, Ordering::SeqCst);
+        }
+        *lock(&self.standing) = standing;
     }
 
     /// The store is away; whether it was there until now, or is asked for the first time.
     pub(super) fn stand_apart(&self, why: String) -> bool {
         let (first, since_us) = match &*lock(&self.standing) {
             Standing::Apart { since_us, why } => (why.is_empty(), *since_us),
-            Standing::Joined { .. } => (true, self.clock.now_us()),
+            Standing::Joined { .. } | Standing::Reading => (true, self.clock.now_us()),
         };
         self.stand(Standing::Apart { since_us, why });
         first
@@ -103,6 +121,7 @@ impl Link {
         match &*lock(&self.standing) {
             Standing::Joined { directories: 1 } => format!("1 directory shares {store}"),
             Standing::Joined { directories } => format!("{directories} directories share {store}"),
+            Standing::Reading => format!("what other directories know is read from {store}"),
             Standing::Apart { since_us, why } => {
                 let seconds = self.clock.now_us().saturating_sub(*since_us) / 1_000_000;
                 format!(
@@ -143,19 +162,12 @@ impl Link {
     }
 
     /// Makes the entry of a key say this, if nobody else has changed it meanwhile.
-    pub(crate) async fn tell(&self, key: &str, text: Option<&str>, kept: Option<Duration>) -> Result<Told, Away> {
+    pub(super) async fn tell(&self, key: &str, text: Option<&str>, kept: Option<Duration>) -> Result<Told, Away> {
         let before = lock(&self.tags).get(key).copied();
         if before.is_none() && text.is_none() {
             return Ok(Told::Done);
         }
-        let put = self.store.put(key, before, text, kept).await;
-        let reason = match &put {
-            Ok(Put::Done(_)) => "done",
-            Ok(Put::Other(_)) => "other_was_faster",
-            Err(_) => "away",
-        };
-        self.metrics.store_writes.get_or_create(&Reason { reason }).inc();
-        Ok(match put? {
+        Ok(match self.put(key, before, text, kept).await? {
             Put::Done(tag) => {
                 self.know(key, tag);
                 Told::Done
@@ -165,6 +177,24 @@ impl Link {
                 Told::Other(there)
             }
         })
+    }
+
+    /// Makes the entry of a key say this, if it is in this state. For who keeps account of states.
+    pub(crate) async fn put(
+        &self,
+        key: &str,
+        before: Option<Tag>,
+        text: Option<&str>,
+        kept: Option<Duration>,
+    ) -> Result<Put, Away> {
+        let put = self.store.put(key, before, text, kept).await;
+        let reason = match &put {
+            Ok(Put::Done(_)) => "done",
+            Ok(Put::Other(_)) => "other_was_faster",
+            Err(_) => "away",
+        };
+        self.metrics.store_writes.get_or_create(&Reason { reason }).inc();
+        put
     }
 
     /// Takes note of a change; whether it is news.

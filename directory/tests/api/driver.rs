@@ -3,11 +3,12 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use clap::Parser as _;
-use directory::{Config, Directory};
+use directory::{Config, Directory, store::Store};
 use futures_util::{Stream, StreamExt as _};
 use protocol::{
     Secret,
@@ -54,12 +55,21 @@ impl Server {
     }
 
     pub(crate) async fn start_with(data: &Path, flags: &[&str]) -> Self {
+        Self::start_sharing(data, flags, None).await
+    }
+
+    /// A directory that shares what is in this store with others.
+    pub(crate) async fn start_sharing(data: &Path, flags: &[&str], store: Option<Arc<dyn Store>>) -> Self {
         let folder = data.to_str().unwrap();
         let fixed = ["directory", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--data-dir", folder];
         let secret = ["--join-secret", JOIN_SECRET];
         let config = Config::try_parse_from([&fixed[..], &secret, flags].concat()).unwrap();
         let clock = Clock::by_hand(START_US);
         let directory = Directory::bind(config).await.unwrap().with_clock(clock.clone());
+        let directory = match store {
+            Some(store) => directory.with_store(store),
+            None => directory,
+        };
         let (address, internal) = (directory.local_addr().unwrap(), directory.internal_addr().unwrap());
         let life = Lifecycle::new();
         let own_life = life.clone();

@@ -1,9 +1,11 @@
 //! The directory from outside: a bound server, HTTP, and nothing else.
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
 
+mod busy;
 mod door;
 mod draining;
 mod driver;
+mod edges;
 mod events;
 mod joining;
 mod limits;
@@ -15,5 +17,6 @@ mod refusals;
 mod relay;
 mod relays;
 mod restoring;
+mod sharing;
 mod streams;
 mod watching;

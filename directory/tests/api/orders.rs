@@ -10,7 +10,7 @@ use protocol::{
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 
-use crate::driver::{Events, Server, refused};
+use crate::driver::{Events, PATIENCE, Server, refused};
 
 async fn ask(server: &Server, made: &CreatedStream, key: &BroadcastKey) -> Response {
     let request = server.request(Method::GET, &format!("/api/streams/{}/orders", made.id));
@@ -104,17 +104,20 @@ async fn stream_whose_relay_is_answered_for_by_somebody_else_moves() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
+    let ordered = async {
+        loop {
+            let order = assignment(&mut events).await;
+            // Before, relay-2 is named beside relay-1.
+            if order.epoch > 1 {
+                return order;
+            }
+        }
+    };
     tokio::select! {
         () = moved => {}
-        order = async {
-            loop {
-                let order = assignment(&mut events).await;
-                // Before, relay-2 is named beside relay-1.
-                if order.epoch > 1 {
-                    return order;
-                }
-            }
-        } => assert_eq!(first(&order), ("relay-2", 2)),
+        order = tokio::time::timeout(PATIENCE, ordered) => {
+            assert_eq!(first(&order.expect("it was never told to move")), ("relay-2", 2));
+        }
     }
 }
 

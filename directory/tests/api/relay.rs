@@ -74,8 +74,13 @@ impl Signer {
     }
 
     pub(crate) async fn register_at(&self, server: &Server, name: &str, url: &str, bearer: &str) -> Response {
+        self.register_as(server, name, json!({ "url": url }), bearer).await
+    }
+
+    /// Registers with what is said here instead of what relays say in general.
+    pub(crate) async fn register_as(&self, server: &Server, name: &str, says: Value, bearer: &str) -> Response {
         let mut body = registration(name, self.public_key());
-        body["url"] = json!(url);
+        body.as_object_mut().unwrap().extend(says.as_object().unwrap().clone());
         self.post(server, name, "/register_server", &body).bearer_auth(bearer).send().await.unwrap()
     }
 }
@@ -206,9 +211,15 @@ pub(crate) struct Relay<'a> {
 impl<'a> Relay<'a> {
     /// Joins, and is checked then.
     pub(crate) async fn join(server: &'a Server, name: &str) -> Self {
+        Self::join_saying(server, name, json!({})).await
+    }
+
+    /// The same for one that says more of itself.
+    pub(crate) async fn join_saying(server: &'a Server, name: &str, mut says: Value) -> Self {
         let signer = Arc::new(Signer::new());
         let answerer = Answerer::honest(name, Arc::clone(&signer)).await;
-        let answer = signer.register_at(server, name, &answerer.url, JOIN_SECRET).await;
+        says["url"] = json!(answerer.url);
+        let answer = signer.register_as(server, name, says, JOIN_SECRET).await;
         assert_eq!(answer.status(), StatusCode::OK);
         let registered = answer.json().await.unwrap();
         let relay = Relay { server, name: name.parse().unwrap(), signer, answerer, registered };
@@ -274,6 +285,17 @@ impl<'a> Relay<'a> {
     pub(crate) async fn send(&self, heartbeat: &Value) -> Response {
         let path = self.heartbeat_path();
         self.signer.post(self.server, self.name.as_str(), &path, heartbeat).send().await.unwrap()
+    }
+
+    /// Reports these streams, and that so much of the processor is in use.
+    pub(crate) async fn work(&self, cpu_percent: u32, streams: &[Value]) {
+        let load = json!({
+            "egress_bytes_per_s": 0, "cpu_percent": cpu_percent, "memory_bytes": 0, "files_open": 0, "files_max": 0,
+            "send_lag_ms": 0, "accept_failures": 0,
+        });
+        let viewers: u64 = streams.iter().map(|stream| stream["viewers"].as_u64().unwrap()).sum();
+        let answer = self.send(&json!({ "viewers": viewers, "streams": streams, "load": load })).await;
+        assert_eq!(answer.status(), StatusCode::OK);
     }
 
     /// Reports one stream, and returns what is to end.

@@ -30,19 +30,23 @@ impl Lag {
         }
     }
 
-    /// The 99th percentile since the last call, in milliseconds, rounded up; 0 when nothing was handed over.
+    /// The median and the 99th percentile since the last call, in milliseconds, rounded up; 0 when nothing was handed over.
     #[must_use]
-    pub fn take_p99_ms(&self) -> u32 {
+    pub fn take_ms(&self) -> (u32, u32) {
         let counts: [u64; BUCKETS] = array::from_fn(|index| self.0[index].swap(0, Ordering::Relaxed));
-        let total: u64 = counts.iter().sum();
-        let rank = (total * 99).div_ceil(100);
-        let mut seen = 0;
-        let bucket = counts.iter().position(|count| {
-            seen += count;
-            seen >= rank
-        });
-        bucket.filter(|_| total > 0).map_or(0, end_ms)
+        (percentile_ms(&counts, 50), percentile_ms(&counts, 99))
     }
+}
+
+fn percentile_ms(counts: &[u64; BUCKETS], percent: u64) -> u32 {
+    let total: u64 = counts.iter().sum();
+    let rank = (total * percent).div_ceil(100);
+    let mut seen = 0;
+    let bucket = counts.iter().position(|count| {
+        seen += count;
+        seen >= rank
+    });
+    bucket.filter(|_| total > 0).map_or(0, end_ms)
 }
 
 /// The first bucket whose end is not before `lag`.
@@ -79,7 +83,7 @@ mod tests {
         for time in (0..16_000).step_by(7).chain(0..40) {
             let lag = Lag::default();
             lag.note(ms(time));
-            let told = u64::from(lag.take_p99_ms());
+            let told = u64::from(lag.take_ms().1);
             assert!((time..=time + time / 4).contains(&told), "{time}: {told}");
         }
     }
@@ -89,17 +93,18 @@ mod tests {
         let lag = Lag::default();
         (0..99).for_each(|_| lag.note(ms(2)));
         lag.note(ms(900));
-        assert_eq!(lag.take_p99_ms(), 2);
+        assert_eq!(lag.take_ms(), (2, 2));
         (0..98).for_each(|_| lag.note(ms(2)));
         (0..2).for_each(|_| lag.note(ms(900)));
-        assert!(lag.take_p99_ms() >= 900);
-        assert_eq!(lag.take_p99_ms(), 0, "it begins anew");
+        let (median_ms, p99_ms) = lag.take_ms();
+        assert!(median_ms == 2 && p99_ms >= 900, "{median_ms} {p99_ms}");
+        assert_eq!(lag.take_ms(), (0, 0), "it begins anew");
     }
 
     #[test]
     fn time_beyond_all_bounds_counts_as_the_longest() {
         let lag = Lag::default();
         lag.note(Duration::MAX);
-        assert_eq!(lag.take_p99_ms(), end_ms(BUCKETS - 1));
+        assert_eq!(lag.take_ms(), (end_ms(BUCKETS - 1), end_ms(BUCKETS - 1)));
     }
 }

@@ -16,7 +16,7 @@ fn told(world: &World, stream: StreamId) -> (u32, Vec<String>) {
 }
 
 fn watched(world: &World, stream: StreamId) -> Vec<String> {
-    let place = world.registry.watch(stream).unwrap().1;
+    let place = world.watch(stream).unwrap().1;
     names(&place).into_iter().map(str::to_owned).collect()
 }
 

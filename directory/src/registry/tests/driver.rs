@@ -4,45 +4,52 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use protocol::{
-    BroadcastKey, RelayName, StreamId,
-    http::{CarriedStream, Heartbeat, ListEvent, RelayAddress, StreamState, StreamSummary, Visibility},
+    BroadcastKey, RelayName, StreamId, ViewerId,
+    http::{CarriedStream, Heartbeat, ListEvent, RelayAddress, RelayLoad, StreamState, StreamSummary, Visibility},
     signing::PublicKey,
 };
 
-use crate::registry::{HeartbeatError, Joining, NewStream, Place, PlaceError, RegisterError, Registry, micros};
+use service::Network;
 
-pub(super) const START_US: u64 = 1_763_000_000_000_000;
+use crate::registry::{
+    Assign, HeartbeatError, Joining, NewStream, Place, PlaceError, RegisterError, Registry, Rules, WatchError, Wish,
+    micros,
+};
 
-pub(super) fn name(text: &str) -> RelayName {
+pub(in crate::registry) const START_US: u64 = 1_763_000_000_000_000;
+
+pub(in crate::registry) fn name(text: &str) -> RelayName {
     text.parse().unwrap()
 }
 
-pub(super) fn key() -> BroadcastKey {
+pub(in crate::registry) fn key() -> BroadcastKey {
     BroadcastKey::new([7; 32])
 }
 
-pub(super) fn joining(relay: &str) -> Joining {
+pub(in crate::registry) fn joining(relay: &str) -> Joining {
     Joining {
         address: RelayAddress { name: name(relay), url: format!("ws://{relay}:5001/ws").parse().unwrap() },
         streams_max: 4,
         viewers_max: 100,
+        egress_bytes_per_s_max: None,
+        region: None,
         public_key: key_of(relay),
         from_afar: false,
     }
 }
 
 /// A key that is this relay's in every test.
-pub(super) fn key_of(relay: &str) -> PublicKey {
+pub(in crate::registry) fn key_of(relay: &str) -> PublicKey {
     let relay = relay.as_bytes();
     let bytes: [u8; 32] = std::array::from_fn(|at| relay.get(at).copied().unwrap_or(b'.'));
     URL_SAFE_NO_PAD.encode(bytes).parse().unwrap()
 }
 
-pub(super) fn carried(stream: StreamId, epoch: u32, live: bool, viewers: u32) -> CarriedStream {
+pub(in crate::registry) fn carried(stream: StreamId, epoch: u32, live: bool, viewers: u32) -> CarriedStream {
     CarriedStream { stream, epoch, live, viewers, depth: 0 }
 }
 
-pub(super) fn about(title: &str, visibility: Visibility) -> NewStream {
+pub(in crate::registry) fn about(title: &str, visibility: Visibility) -> NewStream {
     NewStream {
         title: title.parse().unwrap(),
         visibility,
@@ -53,55 +60,75 @@ pub(super) fn about(title: &str, visibility: Visibility) -> NewStream {
     }
 }
 
-pub(super) struct World {
-    pub(super) registry: Registry,
-    pub(super) now_us: u64,
+pub(in crate::registry) struct World {
+    pub(in crate::registry) registry: Registry,
+    pub(in crate::registry) now_us: u64,
     said_at_ms: u64,
 }
 
 impl World {
-    pub(super) fn new(relays: &[&str]) -> Self {
-        let mut world = Self { registry: Registry::new(100), now_us: START_US, said_at_ms: 0 };
+    /// One where relays are given out in an order that can be told beforehand.
+    pub(in crate::registry) fn new(relays: &[&str]) -> Self {
+        Self::by(Assign::FewestStreams, 0, relays)
+    }
+
+    pub(in crate::registry) fn by(assign: Assign, seed: u64, relays: &[&str]) -> Self {
+        let rules = Rules { streams_max: 100, assign, seed, begun_at_us: 0 };
+        let mut world = Self { registry: Registry::new(rules), now_us: START_US, said_at_ms: 0 };
         for relay in relays {
             world.join(relay).unwrap();
         }
         world
     }
 
-    pub(super) fn join(&mut self, relay: &str) -> Result<(), RegisterError> {
+    pub(in crate::registry) fn join(&mut self, relay: &str) -> Result<(), RegisterError> {
         self.join_as(joining(relay))
     }
 
-    pub(super) fn join_as(&mut self, joining: Joining) -> Result<(), RegisterError> {
+    pub(in crate::registry) fn join_as(&mut self, joining: Joining) -> Result<(), RegisterError> {
         let said_at_ms = self.say();
         self.registry.register(self.now_us, joining, said_at_ms)?;
         self.check_all(&Ok(()));
         Ok(())
     }
 
-    pub(super) fn report(&mut self, relay: &str, streams: &[CarriedStream]) -> Result<Vec<StreamId>, HeartbeatError> {
+    pub(in crate::registry) fn report(
+        &mut self,
+        relay: &str,
+        streams: &[CarriedStream],
+    ) -> Result<Vec<StreamId>, HeartbeatError> {
+        self.report_busy(relay, streams, RelayLoad::default())
+    }
+
+    /// The same of a relay that has so much to do.
+    pub(in crate::registry) fn report_busy(
+        &mut self,
+        relay: &str,
+        streams: &[CarriedStream],
+        load: RelayLoad,
+    ) -> Result<Vec<StreamId>, HeartbeatError> {
         let viewers = streams.iter().map(|stream| stream.viewers).sum();
-        let heartbeat = Heartbeat { viewers, streams: streams.to_vec(), load: Default::default(), draining: false };
+        let heartbeat = Heartbeat { viewers, streams: streams.to_vec(), load, draining: false };
         let (relay, said_at_ms) = (name(relay), self.say());
         let key = self.registry.key_of(&relay).unwrap_or_else(|| key_of(relay.as_str()));
         self.registry.heartbeat(self.now_us, &relay, &key, said_at_ms, heartbeat)
     }
 
     /// The relays that are to be dialled now answer like this.
-    pub(super) fn check_all(&mut self, result: &Result<(), String>) {
+    pub(in crate::registry) fn check_all(&mut self, result: &Result<(), String>) {
         for due in self.registry.due_checks(self.now_us) {
             self.registry.checked(self.now_us, &due, result.clone());
         }
     }
 
     /// A time that was never said before.
-    pub(super) fn say(&mut self) -> u64 {
+    pub(in crate::registry) fn say(&mut self) -> u64 {
         self.said_at_ms += 1;
         self.said_at_ms
     }
 
     /// Time passes while these relays go on reporting the same.
-    pub(super) fn pass(&mut self, time: Duration, reporting: &[(&str, &[CarriedStream])]) {
+    pub(in crate::registry) fn pass(&mut self, time: Duration, reporting: &[(&str, &[CarriedStream])]) {
         let end_us = self.now_us + micros(time);
         while self.now_us < end_us {
             self.now_us = (self.now_us + 500_000).min(end_us);
@@ -112,29 +139,59 @@ impl World {
         }
     }
 
-    pub(super) fn create(&mut self, title: &str) -> (StreamId, Place) {
+    pub(in crate::registry) fn create(&mut self, title: &str) -> (StreamId, Place) {
         self.try_create(title, Visibility::Public).unwrap()
     }
 
-    pub(super) fn try_create(&mut self, title: &str, visibility: Visibility) -> Result<(StreamId, Place), PlaceError> {
+    pub(in crate::registry) fn try_create(
+        &mut self,
+        title: &str,
+        visibility: Visibility,
+    ) -> Result<(StreamId, Place), PlaceError> {
         self.registry.create(self.now_us, about(title, visibility))
     }
 
-    pub(super) fn reassign(&mut self, stream: StreamId, failed: Option<&str>) -> Result<Place, PlaceError> {
+    pub(in crate::registry) fn reassign(
+        &mut self,
+        stream: StreamId,
+        failed: Option<&str>,
+    ) -> Result<Place, PlaceError> {
         self.registry.reassign(self.now_us, stream, &key(), failed.map(name).as_ref())
     }
 
-    pub(super) fn state(&self, stream: StreamId) -> Option<StreamState> {
-        self.registry.watch(stream).ok().map(|(summary, _)| summary.state)
+    pub(in crate::registry) fn watch(&self, stream: StreamId) -> Result<(StreamSummary, Place), PlaceError> {
+        self.registry.watch(self.now_us, stream, &Wish::default())
     }
 
-    pub(super) fn listed(&self) -> Vec<(StreamId, StreamState, u32)> {
+    pub(in crate::registry) fn admit(
+        &mut self,
+        stream: StreamId,
+        viewer: ViewerId,
+        network: Network,
+    ) -> Result<(StreamSummary, Place), WatchError> {
+        self.registry.admit(self.now_us, stream, viewer, network, &Wish::default())
+    }
+
+    pub(in crate::registry) fn renew(
+        &mut self,
+        stream: StreamId,
+        viewer: ViewerId,
+        network: Network,
+    ) -> Result<(StreamSummary, Place), WatchError> {
+        self.registry.renew(self.now_us, stream, viewer, network, &Wish::default())
+    }
+
+    pub(in crate::registry) fn state(&self, stream: StreamId) -> Option<StreamState> {
+        self.watch(stream).ok().map(|(summary, _)| summary.state)
+    }
+
+    pub(in crate::registry) fn listed(&self) -> Vec<(StreamId, StreamState, u32)> {
         let summary = |stream: StreamSummary| (stream.id, stream.state, stream.viewers);
         self.registry.list().into_iter().map(summary).collect()
     }
 
     /// The changes since the last call, each as the stream's state and viewers; none for one that left.
-    pub(super) fn changes(&mut self) -> Vec<(StreamId, Option<(StreamState, u32)>)> {
+    pub(in crate::registry) fn changes(&mut self) -> Vec<(StreamId, Option<(StreamState, u32)>)> {
         let changes = self.registry.take_changes().into_iter();
         changes
             .map(|change| match change {
@@ -146,6 +203,6 @@ impl World {
     }
 }
 
-pub(super) fn names(place: &Place) -> Vec<&str> {
+pub(in crate::registry) fn names(place: &Place) -> Vec<&str> {
     place.relays.iter().map(|relay| relay.name.as_str()).collect()
 }

@@ -98,7 +98,7 @@ fn streams_of_a_relay_that_somebody_else_answers_for_move() {
     check(&mut world);
     assert_eq!(told(&orders(&world, stream)), (2, Some(("b", 2))));
     assert!(world.registry.take_news_for_broadcasters());
-    assert_eq!(names(&world.registry.watch(stream).unwrap().1), ["b"], "nobody is sent to it any more");
+    assert_eq!(names(&world.watch(stream).unwrap().1), ["b"], "nobody is sent to it any more");
     world.pass(OLD_PLACE_TIME + Duration::from_secs(1), &[("a", &[]), ("b", &[carried(stream, 2, true, 0)])]);
     assert_eq!(world.report("a", &live).unwrap(), [stream], "and what it carries ends once the new place plays");
 }
@@ -157,11 +157,11 @@ fn removed_viewer_is_refused_and_told_to_the_relays_that_carry_its_stream() {
     let (stream, _) = world.create("demo");
     world.report("a", &[carried(stream, 1, true, 1)]).unwrap();
     let (here, there) = (network("203.0.113.5"), network("203.0.113.6"));
-    world.registry.admit(stream, ViewerId(1), here).unwrap();
+    world.admit(stream, ViewerId(1), here).unwrap();
     world.registry.remove_viewer(world.now_us, stream, &key(), ViewerId(1)).unwrap();
-    assert_eq!(world.registry.renew(stream, ViewerId(1), there).unwrap_err(), WatchError::Removed);
-    assert_eq!(world.registry.admit(stream, ViewerId(2), here).unwrap_err(), WatchError::Removed);
-    world.registry.admit(stream, ViewerId(3), there).unwrap();
+    assert_eq!(world.renew(stream, ViewerId(1), there).unwrap_err(), WatchError::Removed);
+    assert_eq!(world.admit(stream, ViewerId(2), here).unwrap_err(), WatchError::Removed);
+    world.admit(stream, ViewerId(3), there).unwrap();
     let removed = |world: &World, relay| -> Vec<_> {
         let removed = world.registry.removed_at(world.now_us, &name(relay));
         removed.into_iter().map(|removed| (removed.stream, removed.viewer)).collect()

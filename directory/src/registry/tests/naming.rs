@@ -26,7 +26,7 @@ fn relay_that_joins_later_is_named_to_those_whose_lists_are_short() {
     let (longer, place) = ordered(&world, stream);
     assert!(longer != list && world.registry.take_news_for_broadcasters());
     assert_eq!((names(&place), place.epoch), (vec!["a", "b"], 1));
-    assert_eq!(names(&world.registry.watch(stream).unwrap().1), ["a", "b"]);
+    assert_eq!(names(&world.watch(stream).unwrap().1), ["a", "b"]);
     world.pass(Duration::from_secs(10), &[("a", &live), ("b", &[])]);
     assert_eq!(ordered(&world, stream).0, longer, "once");
 }
@@ -66,14 +66,10 @@ fn broadcaster_is_where_it_arrived_last_with_the_same_epoch() {
         world.report(first, &[carried(stream, 1, true, 0)]).unwrap();
         world.now_us += 1_000_000;
         world.report(second, &[carried(stream, 1, true, 0)]).unwrap();
-        assert_eq!(
-            names(&world.registry.watch(stream).unwrap().1)[0],
-            second,
-            "though {first} is not known to be dead"
-        );
+        assert_eq!(names(&world.watch(stream).unwrap().1)[0], second, "though {first} is not known to be dead");
         world.now_us += 1_000_000;
         world.report(first, &[carried(stream, 1, true, 0)]).unwrap();
-        assert_eq!(names(&world.registry.watch(stream).unwrap().1)[0], second, "which had it before");
+        assert_eq!(names(&world.watch(stream).unwrap().1)[0], second, "which had it before");
     }
 }
 
@@ -85,5 +81,5 @@ fn edge_is_not_taken_for_the_origin() {
     world.now_us += 1_000_000;
     let edge = protocol::http::CarriedStream { depth: 1, ..carried(stream, 1, true, 0) };
     world.report("b", &[edge]).unwrap();
-    assert_eq!(names(&world.registry.watch(stream).unwrap().1), ["a", "b"]);
+    assert_eq!(names(&world.watch(stream).unwrap().1), ["a", "b"]);
 }

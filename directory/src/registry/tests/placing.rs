@@ -120,7 +120,7 @@ fn reassignment_that_finds_no_relay_leaves_the_stream_as_it_was() {
     let (stream, _) = world.create("demo");
     world.join_as(Joining { streams_max: 0, ..joining("a") }).unwrap();
     assert_eq!(world.reassign(stream, None), Err(PlaceError::NoRelay));
-    assert_eq!(world.registry.watch(stream).unwrap().1.epoch, 1);
+    assert_eq!(world.watch(stream).unwrap().1.epoch, 1);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn viewer_is_sent_where_media_arrives() {
     let mut world = World::new(&["a", "b"]);
     let (stream, _) = world.create("demo");
     let watched = |world: &World| {
-        let place = world.registry.watch(stream).unwrap().1;
+        let place = world.watch(stream).unwrap().1;
         names(&place).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(watched(&world), ["a", "b"], "expected there");
@@ -157,8 +157,8 @@ fn viewer_of_a_stream_whose_relays_are_gone_is_told_so() {
     let mut world = World::new(&["a"]);
     let (stream, _) = world.create("demo");
     world.pass(std::time::Duration::from_secs(6), &[]);
-    assert_eq!(world.registry.watch(stream).unwrap_err(), PlaceError::NoRelay);
+    assert_eq!(world.watch(stream).unwrap_err(), PlaceError::NoRelay);
     world.registry.end(stream, &super::driver::key()).unwrap();
-    assert_eq!(world.registry.watch(stream).unwrap_err(), PlaceError::NotFound);
+    assert_eq!(world.watch(stream).unwrap_err(), PlaceError::NotFound);
     assert_eq!(world.registry.take_notes(), [Note::RelayGood(name("a")), Note::RelayLost(name("a"))]);
 }

@@ -8,18 +8,19 @@ use std::{
 use proptest::prelude::*;
 use protocol::{
     BroadcastKey, StreamId, ViewerId,
-    http::{CarriedStream, ListEvent, StreamSummary, Visibility},
+    http::{CarriedStream, ListEvent, RelayLoad, StreamSummary, Visibility},
+    limits::RELAYS_NAMED_MAX,
 };
 
 use service::Network;
 
 use super::driver::{World, about, carried, joining, key, key_of, name};
-use crate::registry::{Joining, NewStream};
+use crate::registry::{Assign, Joining, NewStream};
 
 #[derive(Debug, Clone)]
 enum Event {
     Join { relay: usize, key: u8, streams_max: u32 },
-    Report { relay: usize, streams: Vec<(usize, u32, bool, u32)> },
+    Report { relay: usize, streams: Vec<(usize, u32, bool, u32, u8)>, cpu_percent: u32 },
     Create { title: u8, unlisted: bool },
     Reassign { stream: usize, failed: Option<usize> },
     End { stream: usize, right_key: bool },
@@ -35,12 +36,12 @@ const RELAYS: [&str; 4] = ["a", "b", "c", "d"];
 
 fn event() -> impl Strategy<Value = Event> {
     let relay = 0..RELAYS.len();
-    let report = (0..8usize, 0..4u32, any::<bool>(), 0..300u32);
+    let report = (0..8usize, 0..4u32, any::<bool>(), 0..300u32, 0..4u8);
     prop_oneof![
         2 => (relay.clone(), 0..2u8, 0..5u32)
             .prop_map(|(relay, key, streams_max)| Event::Join { relay, key, streams_max }),
-        6 => (relay.clone(), prop::collection::vec(report, 0..5))
-            .prop_map(|(relay, streams)| Event::Report { relay, streams }),
+        6 => (relay.clone(), prop::collection::vec(report, 0..5), 0..110u32)
+            .prop_map(|(relay, streams, cpu_percent)| Event::Report { relay, streams, cpu_percent }),
         3 => (0..2u8, any::<bool>()).prop_map(|(title, unlisted)| Event::Create { title, unlisted }),
         1 => (0..8usize, prop::option::of(relay)).prop_map(|(stream, failed)| Event::Reassign { stream, failed }),
         1 => (0..8usize, any::<bool>()).prop_map(|(stream, right_key)| Event::End { stream, right_key }),
@@ -51,6 +52,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..8usize, 0..4u64).prop_map(|(stream, viewer)| Event::Remove { stream, viewer }),
         1 => (0..2u8).prop_map(|title| Event::EndOfPass { title }),
     ]
+}
+
+fn assign() -> impl Strategy<Value = Assign> {
+    prop_oneof![Just(Assign::HeadRoom), Just(Assign::FewestStreams)]
 }
 
 /// Applies events and checks what each answer promises.
@@ -65,9 +70,9 @@ struct Trial {
 }
 
 impl Trial {
-    fn new() -> Self {
+    fn new(assign: Assign, seed: u64) -> Self {
         Self {
-            world: World::new(&[]),
+            world: World::by(assign, seed, &[]),
             made: Vec::new(),
             unlisted: HashSet::new(),
             removed: HashSet::new(),
@@ -86,12 +91,13 @@ impl Trial {
                 let joining = Joining { public_key: key_of(&key.to_string()), streams_max, ..joining(RELAYS[relay]) };
                 let _ = self.world.join_as(joining);
             }
-            Event::Report { relay, streams } => {
-                let known = |(index, epoch, live, viewers): (usize, u32, bool, u32)| -> Option<CarriedStream> {
-                    Some(carried(self.stream(index)?, epoch, live, viewers))
+            Event::Report { relay, streams, cpu_percent } => {
+                let known = |(index, epoch, live, viewers, depth): (usize, u32, bool, u32, u8)| {
+                    Some(CarriedStream { depth, ..carried(self.stream(index)?, epoch, live, viewers) })
                 };
                 let streams: Vec<_> = streams.into_iter().filter_map(known).collect();
-                let _ = self.world.report(RELAYS[relay], &streams);
+                let load = RelayLoad { cpu_percent, ..RelayLoad::default() };
+                let _ = self.world.report_busy(RELAYS[relay], &streams, load);
             }
             Event::Create { title, unlisted } => {
                 let visibility = if unlisted { Visibility::Unlisted } else { Visibility::Public };
@@ -105,7 +111,7 @@ impl Trial {
             }
             Event::Reassign { stream, failed } => {
                 let Some(id) = self.stream(stream) else { return };
-                let before = self.world.registry.watch(id).map(|(_, place)| place.epoch);
+                let before = self.world.watch(id).map(|(_, place)| place.epoch);
                 if let Ok(place) = self.world.reassign(id, failed.map(|relay| RELAYS[relay])) {
                     assert!(before.is_ok_and(|before| place.epoch == before + 1) || before.is_err());
                     self.check_relays(&place);
@@ -129,7 +135,7 @@ impl Trial {
                 let relay = name(RELAYS[relay]);
                 self.world.registry.shut_out(self.world.now_us, &relay);
                 for id in &self.made {
-                    let named = self.world.registry.watch(*id).map(|(_, place)| place.relays).unwrap_or_default();
+                    let named = self.world.watch(*id).map(|(_, place)| place.relays).unwrap_or_default();
                     assert!(named.iter().all(|address| address.name != relay), "nobody is sent there");
                 }
             }
@@ -137,11 +143,12 @@ impl Trial {
                 let Some(id) = self.stream(stream) else { return };
                 let (viewer, network) = (ViewerId(viewer), Network::of(Ipv4Addr::from_bits(viewer as u32).into()));
                 let out = self.removed.contains(&(id, viewer));
-                if let Ok((_, place)) = self.world.registry.admit(id, viewer, network) {
+                if let Ok((_, place)) = self.world.admit(id, viewer, network) {
                     assert!(!out, "a removed viewer comes in");
                     self.check_good(&place);
+                    self.check_upstream(id, &place);
                 }
-                assert!(!(out && self.world.registry.renew(id, viewer, network).is_ok()));
+                assert!(!(out && self.world.renew(id, viewer, network).is_ok()));
             }
             Event::Remove { stream, viewer } => {
                 let Some(id) = self.stream(stream) else { return };
@@ -166,6 +173,17 @@ impl Trial {
         for address in &place.relays {
             assert!(self.world.registry.relays[&address.name].check.is_good());
         }
+    }
+
+    /// Whoever is to pull a stream is told where from, and never from itself alone.
+    fn check_upstream(&self, id: StreamId, place: &crate::registry::Place) {
+        let registry = &self.world.registry;
+        assert!(place.upstream.len() <= RELAYS_NAMED_MAX);
+        assert!(place.upstream.iter().all(|address| registry.relays[&address.name].check.is_good()));
+        let first = &place.relays[0];
+        let carried = registry.streams[&id].reports.contains_key(&first.name);
+        let live = registry.streams[&id].live_on().is_some();
+        assert!(carried || !live || place.upstream.iter().any(|upstream| upstream != first), "{place:?}");
     }
 
     /// Whoever is assigned holds its name, was heard of in time, and has room.
@@ -207,6 +225,10 @@ impl Trial {
             }
         }
         let registry = &self.world.registry;
+        for stream in registry.streams.values() {
+            let origin = stream.live_on().map(|(_, report)| report);
+            assert!(origin.is_none_or(|report| report.depth == 0), "no edge is taken for the origin");
+        }
         assert_eq!(registry.by_age.len(), registry.streams.len());
         for (relay, stream) in registry.streams.values().flat_map(|s| s.reports.keys().map(move |r| (r, s.id))) {
             assert!(registry.relays[relay].carried.contains(&stream), "every report has a relay that made it");
@@ -216,8 +238,8 @@ impl Trial {
 
 proptest! {
     #[test]
-    fn registry_keeps_its_promises(events in prop::collection::vec(event(), 1..120)) {
-        let mut trial = Trial::new();
+    fn registry_keeps_its_promises(assign in assign(), seed: u64, events in prop::collection::vec(event(), 1..120)) {
+        let mut trial = Trial::new(assign, seed);
         trial.world.join("a").unwrap();
         for event in events {
             trial.apply(event);
@@ -226,8 +248,8 @@ proptest! {
     }
 
     #[test]
-    fn streams_are_spread_evenly(relays in 1..5usize, streams in 1..12usize) {
-        let mut world = World::new(&RELAYS[..relays]);
+    fn streams_are_spread_evenly(assign in assign(), seed: u64, relays in 1..5usize, streams in 1..12usize) {
+        let mut world = World::by(assign, seed, &RELAYS[..relays]);
         let mut counts: HashMap<_, usize> = RELAYS[..relays].iter().map(|relay| (name(relay), 0)).collect();
         for _ in 0..streams.min(relays * 4) {
             *counts.get_mut(&world.create("demo").1.relays[0].name).unwrap() += 1;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::{StreamId, http::StreamState, stream_record::StreamRecord};
 
 use super::driver::{START_US, World, carried, key, name, names};
-use crate::registry::{NewStream, PlaceError, Registry, stream::FAILOVER_TIME_MAX};
+use crate::registry::{NewStream, PlaceError, Registry, Rules, stream::FAILOVER_TIME_MAX};
 
 /// A stream as a directory said it that is gone now.
 fn record(relays: &[&str], epoch: u32) -> StreamRecord {
@@ -31,13 +31,13 @@ fn restored_stream_is_interrupted_and_watched_once_a_relay_tells_of_it() {
     restore(&mut world.registry, world.now_us, &record).unwrap();
     assert_eq!(world.listed(), [(stream, StreamState::Interrupted, 0)]);
     assert_eq!(world.changes(), [(stream, Some((StreamState::Interrupted, 0)))]);
-    assert_eq!(world.registry.watch(stream).unwrap_err(), PlaceError::NoRelay, "nobody leaves a for b");
+    assert_eq!(world.watch(stream).unwrap_err(), PlaceError::NoRelay, "nobody leaves a for b");
     let place = world.registry.orders(stream, &key()).unwrap().place.unwrap();
     assert_eq!((names(&place), place.away.as_slice(), place.epoch), (vec!["b"], &[name("a")][..], 3));
     world.join("a").unwrap();
     world.report("a", &[carried(stream, 3, true, 5)]).unwrap();
     assert_eq!(world.listed(), [(stream, StreamState::Live, 5)]);
-    assert_eq!(names(&world.registry.watch(stream).unwrap().1), ["a", "b"]);
+    assert_eq!(names(&world.watch(stream).unwrap().1), ["a", "b"]);
     assert_eq!(world.registry.record(stream, record.issued_at_s), Some(record), "all is as it was");
 }
 
@@ -107,8 +107,11 @@ fn restored_stream_whose_relays_never_come_gets_others_and_without_a_broadcaster
 #[test]
 fn full_directory_restores_nothing() {
     let record = record(&["a"], 3);
-    let mut registry = Registry::new(0);
+    let mut registry = Registry::new(Rules::default());
     assert_eq!(restore(&mut registry, START_US, &record), Err(PlaceError::TooManyStreams));
     let other_title = StreamRecord { title: "other".parse().unwrap(), ..record };
-    assert_eq!(restore(&mut Registry::new(9), START_US, &other_title), Err(PlaceError::NotFound));
+    assert_eq!(
+        restore(&mut Registry::new(Rules { streams_max: 9, ..Rules::default() }), START_US, &other_title),
+        Err(PlaceError::NotFound)
+    );
 }

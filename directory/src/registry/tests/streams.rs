@@ -138,7 +138,7 @@ fn wrong_key_neither_moves_nor_ends_a_stream() {
     let moved = world.registry.reassign(world.now_us, stream, &wrong, None);
     assert_eq!(moved, Err(PlaceError::Unauthorized));
     assert_eq!(world.registry.end(stream, &wrong), Err(PlaceError::Unauthorized));
-    assert_eq!(world.registry.watch(stream).unwrap().1.epoch, 1);
+    assert_eq!(world.watch(stream).unwrap().1.epoch, 1);
 }
 
 #[test]

@@ -29,6 +29,10 @@ files_max: number,
  */
 send_lag_ms: number, 
 /**
+ * The median of the same: more than a few viewers with slow lines can't raise it.
+ */
+send_lag_median_ms: number, 
+/**
  * Connections that could not be accepted.
  */
 accept_failures: number, };
