@@ -85,6 +85,15 @@ describe("a smaller picture that does not come", () => {
     expect(late(renditions, 0, 20_000)).toEqual([6500]);
   });
 
+  it("is not worth another one soon, where the relay begins with the larger one all the same", () => {
+    const renditions = automatic();
+    renditions.watching(tracks, [1, 2], true, 0);
+    late(renditions, 0, 7000);
+    renditions.watching(tracks, [1, 2], true, 7000);
+    expect(late(renditions, 7000, 36_000)).toEqual([]);
+    expect(late(renditions, 36_100, 40_000).length).toBe(1);
+  });
+
   it("is waited for where what comes is in time", () => {
     const renditions = new Renditions({ height: 360 }, playable, 0);
     renditions.watching(tracks, [1, 2], true, 0);

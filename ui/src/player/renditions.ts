@@ -9,6 +9,8 @@ import { nearestTo, type PictureChoice, picturesOf } from "./picture";
  * full of the larger one, and a new connection brings the smaller one sooner. */
 export const STUCK_MS = 2500;
 export const STUCK_LATE_MS = 1500;
+/** A relay that begins with the large picture all the same is not asked again and again. */
+export const ANEW_PAUSE_MS = 30_000;
 
 /** What there is to choose from, and what is chosen. */
 export interface RenditionFacts {
@@ -29,6 +31,7 @@ export class Renditions {
   #selected: readonly number[] = [];
   /** Since when a smaller picture is wanted than comes. */
   #smallerSince: number | null = null;
+  #anewAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     choice: PictureChoice,
@@ -82,7 +85,7 @@ export class Renditions {
     return this.#choice === "automatic" && this.#automatic.look(now, this.#pictures.length);
   }
 
-  /** Whether only a new connection brings the picture that is wanted; says so once. */
+  /** Whether only a new connection brings the picture that is wanted; says so once in a while. */
   isStuck(now: number): boolean {
     const wanted = this.#wanted(this.#pictures);
     const shown = this.#shown;
@@ -92,7 +95,8 @@ export class Renditions {
     }
     this.#smallerSince ??= now;
     if (now - this.#smallerSince < STUCK_MS || this.#automatic.lateMs < STUCK_LATE_MS) return false;
-    this.#smallerSince = Number.POSITIVE_INFINITY;
+    if (now - this.#anewAt < ANEW_PAUSE_MS) return false;
+    this.#anewAt = now;
     return true;
   }
 
