@@ -4,7 +4,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,7 +25,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
 
-use crate::{data_dir::DataDir, house::House, load::LoadMeter, stream::streams::Capacity};
+use crate::{
+    data_dir::DataDir,
+    house::House,
+    load::LoadMeter,
+    standing::{Complaint, Word},
+    stream::streams::Capacity,
+};
 
 /// How long one call may take: less than the directory takes to forget a relay.
 const CALL_TIME_MAX: Duration = Duration::from_secs(3);
@@ -55,6 +61,7 @@ pub struct DirectoryLink {
     data_dir: DataDir,
     house: Arc<House>,
     load: LoadMeter,
+    complaint: Mutex<Complaint>,
     /// When the newest assertion was said, in milliseconds since the Unix epoch.
     said_at_ms: AtomicU64,
 }
@@ -132,7 +139,8 @@ impl DirectoryLink {
             protocol: PROTOCOL_VERSION,
         };
         let load = LoadMeter::new(Arc::clone(&house.metrics));
-        Self { client, terms, joining, data_dir, house, load, said_at_ms: AtomicU64::new(0) }
+        let (complaint, said_at_ms) = (Mutex::default(), AtomicU64::new(0));
+        Self { client, terms, joining, data_dir, house, load, complaint, said_at_ms }
     }
 
     /// Keeps the link until `stopping`.
@@ -270,11 +278,13 @@ impl DirectoryLink {
         }
         self.house.drain.order(orders.drain);
         let problem = orders.problem;
-        if self.house.standing.set_problem(problem.clone()) {
-            match problem {
-                Some(problem) => warn!(problem, "the directory gives this relay no work"),
-                None => info!("the directory finds nothing wrong with this relay"),
-            }
+        self.house.standing.set_problem(problem.clone());
+        let word = self.complaint.lock().unwrap_or_else(PoisonError::into_inner).heard(problem.as_deref(), now);
+        match word {
+            Some(Word::Note) => info!(problem, "the directory gives this relay no work yet"),
+            Some(Word::Warning) => warn!(problem, "the directory gives this relay no work"),
+            Some(Word::Relief) => info!("the directory finds nothing wrong with this relay"),
+            None => {}
         }
     }
 

@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+mod complaint;
 mod reach;
 
+pub use complaint::{Complaint, Word};
 pub use reach::Reach;
 
 /// The standing, as the directory link finds it out.
@@ -49,12 +51,9 @@ impl Standing {
         self.found().reach.counts_until_s(expires_at_s)
     }
 
-    /// Takes note of what the directory finds wrong; whether that is news.
-    pub fn set_problem(&self, problem: Option<String>) -> bool {
-        let mut found = self.found();
-        let news = found.problem != problem;
-        found.problem = problem;
-        news
+    /// Takes note of what the directory finds wrong.
+    pub fn set_problem(&self, problem: Option<String>) {
+        self.found().problem = problem;
     }
 
     /// An operator has shut this relay out, or let it in again; whether that is news.

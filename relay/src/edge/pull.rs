@@ -231,7 +231,8 @@ impl Pull {
         if now.duration_since(main.feed.heard_at) >= CLIENT_PATIENCE || !main.feed.present {
             return Some(Need::Race);
         }
-        (main.moving.is_some() || self.upstreams.epoch() > main.origin.epoch).then_some(Need::Handover)
+        (main.moving.is_some() || self.upstreams.know_newer(main.origin.epoch, &main.feed.upstream))
+            .then_some(Need::Handover)
     }
 
     /// Nobody waits long for one that does not answer.

@@ -19,6 +19,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long an upstream may take to answer at last: rounds that found none are borne with longer.
 const PATIENCE_MAX: Duration = Duration::from_secs(4);
 
+/// Rounds in which a newer publisher is looked for while the older one's stream goes on: as long as a broadcaster takes to move.
+const NEWER_ROUNDS_MAX: u32 = 5;
+
 /// Where a stream may be pulled from.
 #[derive(Debug)]
 pub(super) struct Upstreams {
@@ -120,6 +123,12 @@ impl Upstreams {
     /// Whether there are others than `upstream`.
     pub(super) fn has_others_than(&self, upstream: &RelayName) -> bool {
         self.list.iter().any(|other| other.name != *upstream)
+    }
+
+    /// Whether the newest ticket names others than `upstream`, which has the stream of a publisher of `epoch`, for a newer publisher
+    /// that was not looked for often enough yet: it may not have come, nor ever come.
+    pub(super) fn know_newer(&self, epoch: u32, upstream: &RelayName) -> bool {
+        self.epoch() > epoch && self.has_others_than(upstream) && self.rounds < NEWER_ROUNDS_MAX
     }
 
     /// Whether a whole round found no upstream.
@@ -305,6 +314,26 @@ mod tests {
         assert_eq!(world.next(Some("a")).unwrap(), "b");
         assert_eq!(world.next(Some("a")).unwrap(), "c");
         assert!(!world.upstreams.prefer(&[address("x")]));
+    }
+
+    #[test]
+    fn newer_publisher_is_looked_for_elsewhere_and_not_for_ever() {
+        let mut world = World::new(&["a"]);
+        assert_eq!(world.next(None).unwrap(), "a");
+        world.upstreams.succeeded();
+        let knows = |world: &World| world.upstreams.know_newer(1, &name("a"));
+        assert!(!knows(&world));
+        world.learn(2, 101, &["a"]);
+        assert!(!knows(&world), "there is nobody else");
+        world.learn(2, 102, &["b", "a"]);
+        assert!(knows(&world) && !world.upstreams.know_newer(2, &name("a")));
+        for _ in 0..NEWER_ROUNDS_MAX {
+            assert!(knows(&world));
+            world.round();
+        }
+        assert!(!knows(&world));
+        world.learn(3, 103, &["c"]);
+        assert!(knows(&world));
     }
 
     #[test]

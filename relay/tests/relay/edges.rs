@@ -415,12 +415,35 @@ async fn key_frames_that_viewers_of_an_edge_wait_for_are_asked_of_the_broadcaste
 }
 
 #[tokio::test]
-async fn removed_viewer_and_expired_ticket_end_at_an_edge_as_anywhere() {
-    let pair = Pair::new().await;
-    let grant = watch(&pair.edge, 1, &["edge"], &[address("origin", &pair.origin)]);
-    let expired = Grant { issued_at_s: grant.issued_at_s - 601, expires_at_s: grant.issued_at_s - 1, ..grant };
-    // No directory is to be found, and nobody knows for how long: only a ticket of an earlier life counts.
-    let mut peer = pair.edge.hello_with(&Grant { expires_at_s: expired.issued_at_s - 4000, ..expired }).await;
-    peer.ends_with(ErrorCode::TicketExpired).await;
-    pair.origin.metrics_say("relay_edges 0").await;
+async fn edge_pulls_over_tls_and_dials_where_it_is_told_to() {
+    let fleet = Fleet::new();
+    let origin = fleet
+        .relay_with("origin", |config| {
+            config.door.tls.tls = Some(service::tls::OwnTls::SelfSigned);
+            config.public_url = Some("wss://origin.example/ws".parse().unwrap());
+        })
+        .await;
+    let ca = origin.folder.path().join("tls/cert.pem");
+    let trusted = service::tls::client_config(Some(&ca)).unwrap();
+    let real = format!("origin.example:443:127.0.0.1:{}", origin.address.port());
+    let edge = fleet
+        .relay_with("edge", |config| {
+            config.ca = Some(ca);
+            config.connect_to = vec![real.parse().unwrap()];
+        })
+        .await;
+    let mut broadcaster = Peer::connect_tls(origin.address, tokio_tungstenite::Connector::Rustls(trusted)).await;
+    let ticket = origin.sign(&publish(&origin, "origin", stream(1), 1));
+    let tracks = crate::driver::tracks();
+    broadcaster.say(json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks})).await;
+    broadcaster.text("stream_registered").await;
+    begin(&mut broadcaster).await;
+    let public =
+        protocol::http::RelayAddress { url: "wss://origin.example/ws".parse().unwrap(), ..address("origin", &origin) };
+    let (mut peer, _) = viewer(&edge, "edge", std::slice::from_ref(&public)).await;
+    peer.payloads(6).await;
+    // Who does not trust the certificate gets nothing.
+    let stranger = fleet.relay_with("stranger", |config| config.connect_to = vec![real.parse().unwrap()]).await;
+    let mut waits = stranger.hello_with(&watch(&stranger, 1, &["stranger"], &[public])).await;
+    assert_eq!(waits.text("broadcaster").await["present"], false);
 }

@@ -6,6 +6,7 @@ mod directory;
 mod door;
 mod drain;
 mod driver;
+mod edge_orders;
 mod edge_proofs;
 mod edges;
 mod fleet;

@@ -12,13 +12,21 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
-use protocol::{http::RegisterServer, relay_proof::Assertion, signing::PublicKey};
-use relay::Config;
+use protocol::{
+    Secret,
+    http::RegisterServer,
+    relay_proof::{Assertion, Membership},
+    signing::{PublicKey, SigningKey},
+};
+use relay::{Config, data_dir::DataDir};
 use serde_json::{Value, json};
 use service::Clock;
 use tokio::sync::mpsc;
 
-use crate::driver::{PATIENCE, TestRelay, relay_name};
+use crate::{
+    driver::{PATIENCE, TestRelay, new_key, relay_name},
+    fleet::Fleet,
+};
 
 /// What the stub gives to a relay that has joined.
 pub(crate) const MEMBERSHIP: &str = "membership-of-tests";
@@ -27,6 +35,10 @@ pub(crate) const MEMBERSHIP: &str = "membership-of-tests";
 struct Stub {
     calls: mpsc::UnboundedSender<Call>,
     ticket_key: PublicKey,
+    /// What a relay gets that joins.
+    membership: Secret,
+    /// What a ticket is renewed with.
+    renewed: Mutex<Option<Secret>>,
     clock: Clock,
     /// The relay that has joined, and when it said its newest assertion.
     relay: Mutex<Option<(PublicKey, u64)>>,
@@ -49,7 +61,7 @@ pub(crate) struct Call {
 impl Stub {
     fn note(&self, what: &'static str, headers: &HeaderMap, body: &[u8]) {
         let bearer = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
-        let _ = self.calls.send(Call { what, bearer, body: serde_json::from_slice(body).unwrap() });
+        let _ = self.calls.send(Call { what, bearer, body: serde_json::from_slice(body).unwrap_or_default() });
     }
 
     /// Whether the relay with this key says this, and says it for the first time.
@@ -77,7 +89,19 @@ async fn register(stub: State<Arc<Stub>>, headers: HeaderMap, body: Bytes) -> (S
     stub.check(&joining.public_key, "POST /register_server", &headers, &body);
     stub.note("register", &headers, &body);
     let ticket_key = stub.ticket_key;
-    stub.answer(json!({"membership": MEMBERSHIP, "ticket_key": ticket_key, "heartbeat_interval_ms": 100}))
+    let membership = &stub.membership;
+    stub.answer(json!({"membership": membership, "ticket_key": ticket_key, "heartbeat_interval_ms": 100}))
+}
+
+async fn watch(stub: State<Arc<Stub>>, headers: HeaderMap) -> (StatusCode, Json<Value>) {
+    stub.note("watch", &headers, b"");
+    let Some(ticket) = stub.renewed.lock().unwrap().clone() else {
+        return (StatusCode::NOT_FOUND, Json(json!({"code": "stream_not_found", "message": "it has ended"})));
+    };
+    let stream = json!({
+        "id": crate::driver::stream(1), "title": "test", "created_at_ms": 1, "state": "live", "viewers": 1, "sealed": false
+    });
+    stub.answer(json!({"stream": stream, "assignment": {"relays": [], "ticket": ticket, "epoch": 1}}))
 }
 
 async fn heartbeat(stub: State<Arc<Stub>>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
@@ -110,11 +134,24 @@ impl Directory {
     }
 
     pub(crate) async fn with_relay_and(change: impl FnOnce(&mut Config)) -> (Self, TestRelay) {
+        Self::begin(new_key(), None, change).await
+    }
+
+    /// A stub that gives tickets with this key, and to `relay-1` a membership that other relays take.
+    pub(crate) async fn with_relay_of(fleet: &Fleet) -> (Self, TestRelay) {
+        Self::begin(fleet.key(), Some(fleet.key()), |_| {}).await
+    }
+
+    async fn begin(
+        signer: SigningKey,
+        member_of: Option<SigningKey>,
+        change: impl FnOnce(&mut Config),
+    ) -> (Self, TestRelay) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let clock = Clock::by_hand(Clock::system().now_us());
         let mut handed = None;
-        let relay = TestRelay::start_with(|config| {
+        let relay = TestRelay::start_at(signer, "relay-1", |config| {
             config.directory = url;
             config.clock = clock.clone();
             let key = std::fs::read_to_string(config.data_dir.join("ticket-key")).unwrap();
@@ -126,8 +163,12 @@ impl Directory {
         .await;
         assert_eq!(relay.get(relay.internal, "/readyz").await.0, 503);
         let (sender, calls) = mpsc::unbounded_channel();
+        let public_key = DataDir::open(relay.folder.path().into()).unwrap().key().unwrap().public_key();
+        let membership = Membership { relay: relay_name("relay-1"), public_key, issued_at_s: clock.now_s() };
         let stub = Arc::new(Stub {
             calls: sender,
+            membership: member_of.map_or(MEMBERSHIP.into(), |directory| directory.sign(&membership).unwrap()),
+            renewed: Mutex::default(),
             ticket_key: handed.unwrap().parse().unwrap(),
             clock,
             relay: Mutex::default(),
@@ -138,6 +179,7 @@ impl Directory {
         let router = Router::new()
             .route("/register_server", post(register))
             .route("/api/relays/relay-1/heartbeat", post(heartbeat))
+            .route("/api/streams/{stream}/watch", post(watch))
             .with_state(Arc::clone(&stub));
         tokio::spawn(async move { axum::serve(listener, router).await });
         (Self { stub, calls }, relay)
@@ -176,6 +218,11 @@ impl Directory {
     /// What heartbeats are answered with from now on.
     pub(crate) fn orders_from_now_on(&self, orders: Value) {
         *self.stub.orders.lock().unwrap() = orders;
+    }
+
+    /// What whoever renews a ticket gets from now on.
+    pub(crate) fn renews_with(&self, ticket: Secret) {
+        *self.stub.renewed.lock().unwrap() = Some(ticket);
     }
 
     /// Answers are the good ones from now on.

@@ -200,6 +200,26 @@ async fn viewer_chooses_among_renditions() {
 }
 
 #[tokio::test]
+async fn viewer_that_knows_the_stream_gets_its_picture_from_the_first_frame_on() {
+    let relay = TestRelay::start().await;
+    let mut viewer = relay.hello_of_viewer(stream(1)).await;
+    assert_eq!(viewer.text("broadcaster").await["present"], json!(false));
+    viewer.say(json!({"type": "select_track", "track": 3})).await;
+    viewer.text("viewers").await;
+    let mut broadcaster = relay.connect().await;
+    let ticket = relay.ticket(protocol::ticket::Action::Publish, stream(1), 1);
+    let tracks = json!([{"track": 1, "kind": "video", "codec": "a"}, {"track": 3, "kind": "video", "codec": "b"}]);
+    broadcaster.say(json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks})).await;
+    broadcaster.text("stream_registered").await;
+    assert_eq!(viewer.text("watching").await["selected"], json!([3]));
+    for track in [PICTURE, protocol::TrackNumber(3)] {
+        broadcaster.init(track).await;
+        broadcaster.chunk(track, 0, 0).await;
+    }
+    assert_eq!(viewer.payloads(2).await, ["init of 3", "3/0/0"]);
+}
+
+#[tokio::test]
 async fn relay_full_of_viewers_refuses_one_more() {
     let relay = TestRelay::start_with(|config| config.capacity.viewers_max = 1).await;
     let _broadcaster = relay.publisher(stream(1), 1).await;

@@ -266,3 +266,190 @@ async fn publisher_is_told_who_watches_once_a_second_at_most_and_only_what_is_ne
     tokio::time::advance(SECOND).await;
     assert_eq!(told(), Some(vec![2]));
 }
+
+fn name(text: &str) -> RelayName {
+    text.parse().unwrap()
+}
+
+fn origin(epoch: u32, path: &[&str]) -> Origin {
+    Origin { epoch, tracks: tracks(), path: path.iter().map(|text| name(text)).collect() }
+}
+
+fn pushed(seat: &UpstreamSeat, kind: MediaKind, segment: u32) -> Result<bool, PushError> {
+    let key = kind == MediaKind::Chunk;
+    let track = TrackNumber(1);
+    let header = MediaHeader { kind, key, sealed: false, track, segment, chunk: 0, captured_at_us: 0 };
+    seat.push(&header, header.message(b"media").into(), Instant::now())
+}
+
+/// An edge with a viewer who waits, and an upstream that has sent a segment.
+fn edge(streams: &Streams) -> (ViewerSeat, UpstreamSeat) {
+    let viewer = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
+    let seat = streams.pull(id(1), origin(3, &["origin"])).unwrap();
+    pushed(&seat, MediaKind::Init, 0).unwrap();
+    assert_eq!(pushed(&seat, MediaKind::Chunk, 7), Ok(true));
+    (viewer, seat)
+}
+
+#[tokio::test(start_paused = true)]
+async fn viewer_for_whom_another_relay_is_looked_for_hears_nothing_of_it_for_a_second() {
+    let streams = streams();
+    let mut viewer = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
+    streams.demand(id(1)).unwrap().is_looked_for(Instant::now());
+    assert_eq!(events(&mut viewer), ["viewers"]);
+    tokio::time::advance(SECOND).await;
+    assert_eq!(events(&mut viewer), ["away"]);
+    let _seat = streams.pull(id(1), origin(3, &["origin"])).unwrap();
+    assert_eq!(events(&mut viewer), ["watching", "present"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_says_how_deep_it_is_and_is_live_while_its_upstream_and_the_broadcaster_are_there() {
+    let streams = streams();
+    let (_viewer, seat) = edge(&streams);
+    let report = || {
+        let CarriedStream { epoch, live, viewers, depth, .. } = streams.report().streams[0];
+        (epoch, live, viewers, depth)
+    };
+    assert_eq!(report(), (3, true, 1, 1));
+    streams.liveness_changed().await;
+    seat.set_present(false).unwrap();
+    assert_eq!(report(), (3, false, 1, 1));
+    seat.set_present(true).unwrap();
+    let deeper = streams.pull(id(1), origin(4, &["origin", "other"])).unwrap();
+    drop(seat);
+    assert_eq!(report(), (4, true, 1, 2), "the one that was replaced leaves late");
+    drop(deeper);
+    assert_eq!(report(), (4, false, 1, 2));
+    assert_eq!(streams.busy(), Busy { streams: 1, publishers: 0, viewers: 1, edges: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn viewers_are_told_of_a_lost_upstream_when_it_lasts_and_never_that_the_stream_is_over() {
+    let streams = streams();
+    let (mut viewer, seat) = edge(&streams);
+    assert_eq!(events(&mut viewer), ["watching", "viewers", "media"]);
+    drop(seat);
+    tokio::time::advance(SECOND / 2).await;
+    assert_eq!(events(&mut viewer), Vec::<&str>::new());
+    let seat = streams.pull(id(1), origin(3, &["other"])).unwrap();
+    assert_eq!(pushed(&seat, MediaKind::Chunk, 7), Ok(false));
+    assert_eq!(pushed(&seat, MediaKind::Chunk, 8), Ok(true));
+    assert_eq!(events(&mut viewer), ["media"]);
+    drop(seat);
+    tokio::time::advance(SECOND).await;
+    assert_eq!(events(&mut viewer), ["away"]);
+    tokio::time::advance(BROADCASTER_AWAY_TIME_MAX).await;
+    streams.tick(Instant::now());
+    assert_eq!(events(&mut viewer), ["not live"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn broadcaster_takes_over_from_an_upstream_and_no_upstream_from_it() {
+    let streams = streams();
+    let (mut viewer, upstream) = edge(&streams);
+    events(&mut viewer);
+    assert_eq!(streams.publish(id(1), 2, tracks(), Instant::now()).unwrap_err(), Refused::StaleEpoch);
+    let seat = streams.publish(id(1), 3, tracks(), Instant::now()).unwrap();
+    assert_eq!(pushed(&upstream, MediaKind::Chunk, 9), Err(PushError::Superseded));
+    assert_eq!(streams.demand(id(1)).unwrap().now(), crate::stream::demand::Wanted::Nothing);
+    assert_eq!(streams.pull(id(1), origin(9, &["other"])).unwrap_err(), Refused::PublisherPresent);
+    push(&seat, MediaKind::Init, 0).unwrap();
+    push(&seat, MediaKind::Chunk, 9).unwrap();
+    drop(upstream);
+    assert_eq!(events(&mut viewer), ["media"]);
+    assert_eq!(streams.report().streams[0].depth, 0);
+    // Gone again, it may be pulled from where it went; what is older may not.
+    drop(seat);
+    assert_eq!(streams.pull(id(1), origin(2, &["other"])).unwrap_err(), Refused::StaleEpoch);
+    streams.pull(id(1), origin(3, &["other"])).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_is_sent_on_only_where_it_is_live_and_never_back_or_too_deep() {
+    let streams = streams();
+    assert_eq!(streams.feed(id(1), &name("edge")).unwrap_err(), Refused::NotLive);
+    let mut waits = streams.watch(id(1), new_viewer(), Instant::now(), 0).unwrap();
+    assert_eq!(streams.feed(id(1), &name("edge")).unwrap_err(), Refused::NotLive);
+    let seat = streams.publish(id(1), 1, tracks(), Instant::now()).unwrap();
+    push(&seat, MediaKind::Init, 0).unwrap();
+    push(&seat, MediaKind::Chunk, 0).unwrap();
+    let mut fed: Vec<_> = (0..EDGES_MAX).map(|_| streams.feed(id(1), &name("edge")).unwrap()).collect();
+    assert_eq!(streams.feed(id(1), &name("edge")).unwrap_err(), Refused::TooManyRelays);
+    assert_eq!(events(&mut fed[0]), ["watching", "viewers", "media"]);
+    assert_eq!(events(&mut waits), ["watching", "viewers", "media"]);
+    fed.truncate(1);
+    streams.feed(id(1), &name("edge")).unwrap();
+    // A broadcaster that is away: the edge looks elsewhere, and learns of no end.
+    drop(seat);
+    assert_eq!(events(&mut fed[0]), ["away"]);
+    tokio::time::advance(BROADCASTER_AWAY_TIME_MAX).await;
+    streams.tick(Instant::now());
+    assert_eq!((events(&mut fed[0]), events(&mut waits)), (vec!["not live"], vec!["ended"]));
+
+    let (_viewer, upstream) = edge(&streams);
+    assert_eq!(streams.feed(id(1), &name("origin")).unwrap_err(), Refused::Circle);
+    let mut below = streams.feed(id(1), &name("edge")).unwrap();
+    assert_eq!(events(&mut below), ["watching", "viewers", "media"]);
+    let deepest = streams.pull(id(1), origin(3, &["origin", "a", "b"])).unwrap();
+    assert_eq!(events(&mut below), ["watching"], "the way is another");
+    assert_eq!(streams.feed(id(1), &name("edge")).unwrap_err(), Refused::TooManyRelays);
+    drop((upstream, deepest));
+    assert_eq!(streams.feed(id(1), &name("edge")).unwrap_err(), Refused::NotLive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_lets_go_of_what_nobody_watches() {
+    let streams = streams();
+    let (viewer, seat) = edge(&streams);
+    let below = streams.feed(id(1), &name("edge")).unwrap();
+    assert!(!streams.let_go(id(1), Instant::now()));
+    drop(viewer);
+    assert!(!streams.let_go(id(1), Instant::now()), "another relay gets it");
+    drop(below);
+    assert!(streams.let_go(id(1), Instant::now()));
+    assert_eq!(pushed(&seat, MediaKind::Chunk, 8), Err(PushError::Ended));
+    assert!(streams.report().streams.is_empty() && streams.let_go(id(1), Instant::now()));
+    // Older publishers do not come back by it.
+    assert_eq!(streams.publish(id(1), 2, tracks(), Instant::now()).unwrap_err(), Refused::StaleEpoch);
+    // One whose broadcaster is away for a moment stays.
+    drop(streams.publish(id(1), 3, tracks(), Instant::now()).unwrap());
+    assert!(streams.let_go(id(1), Instant::now()));
+    assert_eq!(streams.report().streams.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn end_that_the_directory_orders_is_none_for_those_whose_stream_goes_on_elsewhere() {
+    let streams = streams();
+    let (mut viewer, seat) = edge(&streams);
+    events(&mut viewer);
+    assert!(!streams.end_as_ordered(id(1), Instant::now()), "its upstream says when it is over");
+    drop(seat);
+    assert!(streams.end_as_ordered(id(1), Instant::now()));
+    assert_eq!(events(&mut viewer), ["not live"]);
+    drop(viewer);
+    let seat = streams.publish(id(2), 1, tracks(), Instant::now()).unwrap();
+    let mut viewer = streams.watch(id(2), new_viewer(), Instant::now(), 0).unwrap();
+    seat.move_to(vec![], Instant::now()).unwrap();
+    assert!(streams.end_as_ordered(id(2), Instant::now()));
+    assert_eq!(events(&mut viewer), ["not live"]);
+    drop((viewer, seat));
+    let _seat = streams.publish(id(2), 1, tracks(), Instant::now()).unwrap();
+    let mut viewer = streams.watch(id(2), new_viewer(), Instant::now(), 0).unwrap();
+    assert!(streams.end_as_ordered(id(2), Instant::now()));
+    assert_eq!(events(&mut viewer), ["ended"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn viewers_of_an_edge_that_is_to_be_empty_are_sent_away_and_those_of_an_origin_follow_its_broadcaster() {
+    let streams = streams();
+    let (mut viewer, _upstream) = edge(&streams);
+    let _seat = streams.publish(id(2), 1, tracks(), Instant::now()).unwrap();
+    let mut other = streams.watch(id(2), new_viewer(), Instant::now(), 0).unwrap();
+    events(&mut viewer);
+    events(&mut other);
+    streams.send_edge_viewers_away(Instant::now());
+    tokio::time::advance(SECOND).await;
+    streams.send_edge_viewers_away(Instant::now());
+    assert_eq!((events(&mut viewer), events(&mut other)), (vec!["move"], vec![]));
+}
