@@ -233,7 +233,7 @@ impl Session<'_> {
             Key::Relay(name) => self.absorb_relay(&name, entry).await,
             Key::Stream(id) => self.absorb_stream(id, entry.as_ref()),
             Key::Directory(name) => self.present.heard(&name, entry.is_some(), Instant::now()),
-            Key::TicketKey => {}
+            Key::Signer => {}
         }
     }
 

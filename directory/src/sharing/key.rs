@@ -13,7 +13,7 @@ pub(super) const TICKET_KEY: &str = "ticket-key";
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     /// See [`TICKET_KEY`].
-    TicketKey,
+    Signer,
     /// Which relays belong here.
     Members,
     /// Who may go live.
@@ -32,7 +32,7 @@ impl Key {
     /// The key of this text, if it is one of this release.
     pub(super) fn of(text: &str) -> Option<Self> {
         Some(match text {
-            TICKET_KEY => Self::TicketKey,
+            TICKET_KEY => Self::Signer,
             Members::KEY => Self::Members,
             Passes::KEY => Self::Passes,
             EndedStreams::KEY => Self::EndedStreams,
@@ -49,7 +49,7 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TicketKey => f.write_str(TICKET_KEY),
+            Self::Signer => f.write_str(TICKET_KEY),
             Self::Members => f.write_str(Members::KEY),
             Self::Passes => f.write_str(Passes::KEY),
             Self::EndedStreams => f.write_str(EndedStreams::KEY),
@@ -68,7 +68,7 @@ mod tests {
     fn key_is_read_as_it_is_written_and_others_are_left_alone() {
         let stream = StreamId::of(&"demo".parse().unwrap(), 5);
         let relay = Key::Relay("relay-1".parse().unwrap());
-        let keys = [Key::TicketKey, Key::Members, Key::Passes, Key::EndedStreams, relay, Key::Stream(stream)];
+        let keys = [Key::Signer, Key::Members, Key::Passes, Key::EndedStreams, relay, Key::Stream(stream)];
         for key in keys.into_iter().chain([Key::Directory("1f".to_owned())]) {
             assert_eq!(Key::of(&key.to_string()), Some(key));
         }

@@ -344,9 +344,11 @@ fn apply(world: &mut World, streams: &mut Vec<StreamId>, event: &Event) {
         }
         Event::RemoveViewer(number, viewer) => {
             let id = of(streams, number);
-            drop(id.map(|id| world.registry.remove_viewer(world.now_us, id, &key(), ViewerId(viewer))));
+            let _ = id.map(|id| world.registry.remove_viewer(world.now_us, id, &key(), ViewerId(viewer)));
         }
-        Event::End(number) => drop(of(streams, number).map(|id| world.registry.end(id, &key()))),
+        Event::End(number) => {
+            let _ = of(streams, number).map(|id| world.registry.end(id, &key()));
+        }
         Event::Wait(seconds) => {
             world.now_us += u64::from(seconds) * 1_000_000;
             world.registry.tick(world.now_us);
