@@ -2,7 +2,7 @@
 
 use protocol::{StreamId, stream_record::StreamRecord};
 
-use super::{NewStream, PlaceError, Registry, stream::Stream};
+use super::{EndReason, NewStream, PlaceError, Registry, stream::Stream};
 use crate::password::{InvalidPasswordHash, PasswordHash};
 
 impl Registry {
@@ -29,10 +29,13 @@ impl Registry {
     /// Brings a stream back of which the directory itself said `record`. One that is here stays as it is; its epoch never falls.
     ///
     /// # Errors
-    /// When it has ended, or there are as many streams as there may be.
+    /// When somebody has ended it, or there are as many streams as there may be.
     pub fn restore(&mut self, now_us: u64, record: &StreamRecord, about: NewStream) -> Result<(), PlaceError> {
         let id = record.stream;
-        if self.ended.contains(&id) || StreamId::of(&about.title, record.created_at_us) != id {
+        // One that expired comes back as well: its broadcaster's computer has slept.
+        if self.ended.reason(&id).is_some_and(EndReason::is_final)
+            || StreamId::of(&about.title, record.created_at_us) != id
+        {
             return Err(PlaceError::NotFound);
         }
         if let Some(known) = self.streams.get_mut(&id) {
@@ -50,6 +53,7 @@ impl Registry {
         if self.streams.len() >= self.rules.streams_max {
             return Err(PlaceError::TooManyStreams);
         }
+        self.ended.forget(&id);
         self.by_age.insert((record.created_at_us, id));
         self.streams.insert(id, Stream::restored(about, record, now_us));
         self.take_strange_reports(now_us, id);

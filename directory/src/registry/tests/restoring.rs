@@ -93,6 +93,21 @@ fn stream_that_ended_here_stays_ended() {
 }
 
 #[test]
+fn stream_that_expired_while_its_broadcaster_slept_comes_back_and_is_live_again() {
+    let mut world = World::new(&["a"]);
+    let (stream, _) = world.create("demo");
+    world.report("a", &[carried(stream, 1, true, 0)]).unwrap();
+    let record = world.registry.record(stream, START_US / 1_000_000).unwrap();
+    world.report("a", &[]).unwrap();
+    world.pass(FAILOVER_TIME_MAX, &[("a", &[])]);
+    assert_eq!(world.listed(), []);
+    restore(&mut world.registry, world.now_us, &record).unwrap();
+    assert_eq!(world.listed(), [(stream, StreamState::Interrupted, 0)]);
+    world.report("a", &[carried(stream, record.epoch, true, 0)]).unwrap();
+    assert_eq!(world.listed(), [(stream, StreamState::Live, 0)], "and no relay is told to end it");
+}
+
+#[test]
 fn restored_stream_whose_relays_never_come_gets_others_and_without_a_broadcaster_ends() {
     let record = record(&["a"], 3);
     let mut world = World::new(&["b"]);
