@@ -87,7 +87,7 @@ bench: ui/dist/index.html e2e/node_modules/.package-lock.json $(TOOLS)/bin/tauri
 	cargo build --release --workspace --locked
 	npm --prefix e2e run bench
 
-chaos: ui/dist/index.html ## Kills, drains and cuts off servers under live streams, and writes docs/resilience.md
+chaos: ui/dist/index.html e2e/node_modules/.package-lock.json ## Kills, drains and cuts off servers under live streams, and writes docs/resilience.md
 	@$(call packages,build app test)
 	cargo build --release $(SERVERS) -p chaos --locked
 	target/release/chaos

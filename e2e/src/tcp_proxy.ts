@@ -1,99 +1,144 @@
-// A TCP proxy that can cut, throttle and black-hole the connections that go through it.
+// A TCP proxy with weather before a server: the program `stage-proxy`, which the Rust tests use as a library.
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { Transform } from "node:stream";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { BINARIES } from "./system.ts";
 
-/** Lets at most so many bytes a second through, in small steps, holding its source back meanwhile. */
-class Throttle extends Transform {
-  bytesPerSecond = Number.POSITIVE_INFINITY;
-
-  override _transform(bytes: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    if (this.bytesPerSecond === Number.POSITIVE_INFINITY) {
-      this.push(bytes);
-      done();
-      return;
-    }
-    this.push(bytes);
-    setTimeout(done, (bytes.length / this.bytesPerSecond) * 1000);
-  }
+/** What went through a proxy. */
+export interface Tally {
+  connections: number;
+  open: number;
+  up_bytes: number;
+  down_bytes: number;
 }
 
-interface Pair {
-  client: Socket;
-  server: Socket;
-  down: Throttle;
+/** One direction of the weather. What is not named stays as it is. */
+export interface Way {
+  delay_ms?: number;
+  /** 0 is no bound. */
+  bytes_per_second?: number;
+  black_hole?: boolean;
+}
+
+/** What the proxy is told; what is not named stays as it is. */
+export interface Weather {
+  /** From clients to the server. */
+  up?: Way;
+  /** From the server to clients. */
+  down?: Way;
+  /** Up to this much later, each connection by an amount of its own: their bytes overtake each other's. */
+  reorder_ms?: number;
+  refusing?: boolean;
+  cut?: boolean;
 }
 
 export class TcpProxy {
-  readonly #server: Server;
-  readonly #pairs = new Set<Pair>();
+  readonly #program: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #port: number;
+  readonly #waiting: ((answer: Tally & { error?: string }) => void)[] = [];
   /** Every connection that was ever made through the proxy. */
   connections = 0;
-  #bytesPerSecond = Number.POSITIVE_INFINITY;
-  #refusing = false;
 
-  private constructor(targetPort: number) {
-    this.#server = createServer((client) => this.#join(client, targetPort));
+  private constructor(
+    program: ChildProcessByStdio<Writable, Readable, null>,
+    lines: AsyncIterable<string>,
+    port: number,
+  ) {
+    this.#program = program;
+    this.#port = port;
+    // Where it has ended there is nothing left to change.
+    program.stdin.on("error", () => {});
+    void this.#read(lines);
   }
 
   /** A proxy on a free port in front of `127.0.0.1:targetPort`. */
   static async before(targetPort: number): Promise<TcpProxy> {
-    const proxy = new TcpProxy(targetPort);
-    proxy.#server.listen(0, "127.0.0.1");
-    await once(proxy.#server, "listening");
-    return proxy;
+    const command = join(BINARIES, "stage-proxy");
+    if (!existsSync(command)) throw new Error(`${command} is not there; build it with \`cargo build -p stage\``);
+    const program = spawn(command, [`127.0.0.1:${targetPort}`], { stdio: ["pipe", "pipe", "inherit"] });
+    const lines = createInterface({ input: program.stdout })[Symbol.asyncIterator]();
+    const first = await lines.next();
+    if (first.done) throw new Error("the proxy has not started");
+    const { listen } = JSON.parse(first.value) as { listen: string };
+    return new TcpProxy(program, { [Symbol.asyncIterator]: () => lines }, Number(listen.split(":").pop()));
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#port;
   }
 
   /** Breaks every connection that is open. */
   cut(): void {
-    for (const pair of this.#pairs) {
-      pair.client.resetAndDestroy();
-      pair.server.destroy();
-    }
+    this.#tell({ cut: true });
   }
 
   /** Refuses new connections, or takes them again. */
   refuse(refusing: boolean): void {
-    this.#refusing = refusing;
+    this.#tell({ refusing });
   }
 
   /** Bounds what flows to clients, for the connections that are open and those to come. */
   throttle(bytesPerSecond: number): void {
-    this.#bytesPerSecond = bytesPerSecond;
-    for (const pair of this.#pairs) pair.down.bytesPerSecond = bytesPerSecond;
+    this.#tell({ down: { bytes_per_second: bound(bytesPerSecond) } });
+  }
+
+  /** Bounds what flows to the server. */
+  throttleUp(bytesPerSecond: number): void {
+    this.#tell({ up: { bytes_per_second: bound(bytesPerSecond) } });
+  }
+
+  /** Makes bytes late, in each direction by itself. */
+  delay({ upMs, downMs }: { upMs?: number; downMs?: number }): void {
+    this.#tell({
+      ...(upMs === undefined ? {} : { up: { delay_ms: upMs } }),
+      ...(downMs === undefined ? {} : { down: { delay_ms: downMs } }),
+    });
+  }
+
+  /** Lets nothing through, silently, or everything again. */
+  blackHole(black_hole: boolean): void {
+    this.#tell({ up: { black_hole }, down: { black_hole } });
+  }
+
+  /** Changes the weather; resolves when it is so, with what went through until then. */
+  async change(weather: Weather): Promise<Tally> {
+    return await new Promise((resolve, reject) => {
+      this.#waiting.push((answer) => (answer.error === undefined ? resolve(answer) : reject(new Error(answer.error))));
+      this.#program.stdin.write(`${JSON.stringify(weather)}\n`);
+    });
+  }
+
+  /** Changes the weather, in order with all other changes. */
+  #tell(weather: Weather): void {
+    this.change(weather).catch(() => {});
+  }
+
+  /** What went through. */
+  async tally(): Promise<Tally> {
+    return await this.change({});
   }
 
   async close(): Promise<void> {
-    this.cut();
-    this.#server.close();
-    await once(this.#server, "close");
+    if (this.#program.exitCode !== null || this.#program.signalCode !== null) return;
+    const ended = once(this.#program, "exit");
+    this.#program.stdin.end();
+    await ended;
   }
 
-  #join(client: Socket, targetPort: number): void {
-    if (this.#refusing) {
-      client.resetAndDestroy();
-      return;
+  async #read(lines: AsyncIterable<string>): Promise<void> {
+    for await (const line of lines) {
+      const told = JSON.parse(line) as Tally & { error?: string };
+      this.connections = told.connections ?? this.connections;
+      // A line that only counts connections answers nothing.
+      if (told.open !== undefined || told.error !== undefined) this.#waiting.shift()?.(told);
     }
-    this.connections += 1;
-    const server = connect(targetPort, "127.0.0.1");
-    // Small buffers, so that a throttled connection pushes back on the server instead of filling this process.
-    const down = new Throttle({ highWaterMark: 4096 });
-    down.bytesPerSecond = this.#bytesPerSecond;
-    const pair = { client, server, down };
-    this.#pairs.add(pair);
-    client.setNoDelay(true);
-    server.setNoDelay(true);
-    client.pipe(server);
-    server.pipe(down).pipe(client);
-    const end = () => {
-      this.#pairs.delete(pair);
-      client.destroy();
-      server.destroy();
-    };
-    for (const socket of [client, server]) socket.on("error", end).on("close", end);
+    for (const answer of this.#waiting.splice(0)) {
+      answer({ connections: this.connections, open: 0, up_bytes: 0, down_bytes: 0, error: "the proxy has ended" });
+    }
   }
 }
+
+const bound = (bytesPerSecond: number) => (Number.isFinite(bytesPerSecond) ? Math.round(bytesPerSecond) : 0);

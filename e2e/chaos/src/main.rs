@@ -3,11 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use chaos::{
-    figure::{Figure, Finding},
+    figure::{Build, Figure, Finding},
     iso_time,
     machine::{self, Surroundings},
     programme::{Act, acts},
-    results,
+    progress, results,
 };
 use clap::Parser;
 
@@ -19,7 +19,7 @@ struct Arguments {
     /// The scenes; all of them when none is named
     scenes: Vec<String>,
 
-    /// Fewer viewers and fewer deaths: minutes instead of an hour
+    /// Fewer viewers and fewer deaths: a few minutes instead of half an hour
     #[arg(long)]
     quick: bool,
 
@@ -57,24 +57,30 @@ fn main() -> ExitCode {
     }
 }
 
-/// Plays them one after the other; whether all could be played to their end.
-fn run(arguments: &Arguments, all: &[Act], chosen: Vec<Act>) -> std::io::Result<bool> {
-    let machine = machine::describe();
-    let build = machine::build(is_optimised());
-    let mut figures = results::read(&arguments.to)?;
-    let mut all_played = true;
-    for act in chosen {
-        println!("\n{}", act.name);
+/// One scene, played in a thread and a runtime of its own: nothing of it is left in the next.
+struct Playing {
+    act: Act,
+    surroundings: Surroundings,
+    thread: std::thread::JoinHandle<Vec<Finding>>,
+}
+
+impl Playing {
+    fn begin(act: Act, quick: bool) -> std::io::Result<Self> {
         let surroundings = Surroundings::begin();
-        // A thread and a runtime of its own: nothing of one scene is left in the next.
         let runtime = tokio::runtime::Runtime::new()?;
-        let (play, quick) = (act.play, arguments.quick);
-        let played = std::thread::spawn(move || runtime.block_on(play(quick))).join();
+        let play = act.play;
+        let thread = std::thread::spawn(move || runtime.block_on(play(quick)));
+        Ok(Self { act, surroundings, thread })
+    }
+
+    /// Waits for its end; its figures, when it came to one.
+    fn end(self, build: &Build, quick: bool) -> Option<Vec<Figure>> {
+        let Self { act, surroundings, thread } = self;
+        let played = thread.join();
         let around = surroundings.end();
         let Ok(found) = played else {
-            all_played = false;
-            eprintln!("  could not be played to its end");
-            continue;
+            eprintln!("  {} could not be played to its end", act.name);
+            return None;
         };
         let at = iso_time(chaos::now_us() / 1_000_000);
         found.iter().for_each(print);
@@ -90,10 +96,50 @@ fn run(arguments: &Arguments, all: &[Act], chosen: Vec<Act>) -> std::io::Result<
             build: build.clone(),
             quick,
         };
-        figures = results::merge(figures, act.name, found.into_iter().map(figure).collect());
-        results::write(&arguments.to, all, &machine, &figures)?;
+        Some(found.into_iter().map(figure).collect())
     }
-    println!("\nWritten to {}.", arguments.to.join("resilience.md").display());
+}
+
+/// Plays them one after the other, and beside them those that mostly wait; whether all could be played to their end.
+fn run(arguments: &Arguments, all: &[Act], chosen: Vec<Act>) -> std::io::Result<bool> {
+    let machine = machine::describe();
+    let build = machine::build(is_optimised());
+    let quick = arguments.quick;
+    let mut figures = results::read(&arguments.to)?;
+    let mut all_played = true;
+    progress::begin();
+    let count = chosen.len();
+    let (beside, chosen): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|act| act.beside);
+    let mut beside = beside.into_iter().map(|act| Playing::begin(act, quick)).collect::<std::io::Result<Vec<_>>>()?;
+    for playing in &beside {
+        println!("\n{}, beside the others", playing.act.name);
+    }
+    let mut chosen = chosen.into_iter();
+    for n in 1.. {
+        let playing = match chosen.next() {
+            Some(act) => {
+                println!("\n{n} of {count}: {}", act.name);
+                Playing::begin(act, quick)?
+            }
+            None => match beside.pop() {
+                Some(playing) => {
+                    println!("\n{n} of {count}: {}, to its end", playing.act.name);
+                    playing
+                }
+                None => break,
+            },
+        };
+        let name = playing.act.name;
+        match playing.end(&build, quick) {
+            Some(found) => {
+                figures = results::merge(figures, name, found);
+                results::write(&arguments.to, all, &machine, &figures)?;
+            }
+            None => all_played = false,
+        }
+    }
+    let seconds = progress::elapsed_s();
+    println!("\n{} min {} s. Written to {}.", seconds / 60, seconds % 60, arguments.to.join("resilience.md").display());
     Ok(all_played)
 }
 

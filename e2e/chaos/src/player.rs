@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    directory::Directory,
+    directory::{Assignment, Directory},
     feed::{Faults, Shown},
 };
 use course::Course;
@@ -33,6 +33,8 @@ pub struct Report {
     pub reloads: u32,
     /// Why it gave up, if it did.
     pub over: Option<String>,
+    /// It was closed while the stream went on, as people do.
+    pub left: bool,
     /// What happened to it, with times in microseconds since the Unix epoch.
     pub diary: Vec<(u64, String)>,
 }
@@ -40,12 +42,19 @@ pub struct Report {
 /// What is known of a player while it plays.
 #[derive(Debug, Default)]
 pub struct Sight {
+    first_shown_us: AtomicU64,
     last_shown_us: AtomicU64,
     over: Mutex<Option<String>>,
     relay: Mutex<Option<String>>,
 }
 
 impl Sight {
+    /// When it first showed something: microseconds since the Unix epoch, 0 for never.
+    #[must_use]
+    pub fn first_shown_us(&self) -> u64 {
+        self.first_shown_us.load(Ordering::Relaxed)
+    }
+
     /// When it last showed something: microseconds since the Unix epoch, 0 for never.
     #[must_use]
     pub fn last_shown_us(&self) -> u64 {
@@ -74,6 +83,7 @@ impl Sight {
 
     fn shows(&self, now_us: u64) {
         self.last_shown_us.store(now_us, Ordering::Relaxed);
+        let _ = self.first_shown_us.compare_exchange(0, now_us, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -89,9 +99,15 @@ impl Player {
     /// Opens a stream.
     #[must_use]
     pub fn open(directory: Directory, id: StreamId, tempo: Tempo) -> Self {
+        Self::sent(directory, id, tempo, None)
+    }
+
+    /// Opens a stream where it is told to, and asks the directory only later. That is no reload.
+    #[must_use]
+    pub fn sent(directory: Directory, id: StreamId, tempo: Tempo, assignment: Option<Assignment>) -> Self {
         let sight = Arc::<Sight>::default();
         let stop = CancellationToken::new();
-        let course = Course::new(directory, id, tempo, Arc::clone(&sight));
+        let course = Course::new(directory, id, tempo, Arc::clone(&sight), assignment);
         let task = tokio::spawn(course.run(stop.clone()));
         Self { sight, stop, task }
     }

@@ -59,12 +59,12 @@ fn document(acts: &[Act], machine: &[(String, String)], figures: &[Figure]) -> S
     let machine = machine.iter().map(|(name, value)| vec![name.clone(), value.clone()]);
     format!(
         "# Resilience\n\n\
-         Measured, not estimated; written by `make chaos`. Real directories and relays are killed, drained, cut off and brought \
-         back\nunder a live stream, before protocol viewers that check the header of every chunk. A stall is the longest time \
-         between two\nnew pictures that a viewer could show, the usual 33 ms included, around each time something broke; \
-         percentiles are over all\nviewers and all times. A chunk that was made while the stream had nowhere to go counts as \
-         missing. Everything shares the\nmachine's cores. To run again: `make chaos`; one scene: `cargo run --release -p chaos \
-         -- origin_killed` after\n`cargo build --release`.\n\n{}\n\n{}\n\n{}\n",
+         Measured, not estimated; written by `make chaos`. Real directories and relays are killed, drained, cut off, overloaded and \
+         brought\nback under a live stream, before protocol viewers that check the header of every chunk, and before a few pages in \
+         headless\nChromium. A stall is the longest time between two new pictures that a viewer could show, the usual 33 ms \
+         included, around\neach time something broke; percentiles are over all viewers and all times. A chunk that was made while \
+         the stream had\nnowhere to go counts as missing. Everything shares the machine's cores. To run again: `make chaos`; one \
+         scene:\n`cargo run --release -p chaos -- origin_killed` after `cargo build --release`.\n\n{}\n\n{}\n\n{}\n",
         verdict(figures),
         rows(&["", ""], machine),
         sections.collect::<Vec<_>>().join("\n\n"),

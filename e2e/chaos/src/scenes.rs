@@ -1,26 +1,42 @@
 //! What is broken, how often, and before how many. Each scene is a function that tells what came of it.
 
 mod black_hole;
+mod breathing;
+mod chain;
 mod directory_gone;
 mod drain;
 mod edges;
+mod hot;
 mod origin_killed;
+mod pages;
 mod returned;
+mod share;
+mod slow_viewer;
+mod store;
+mod uplink;
 
 use std::time::Duration;
 
 pub use black_hole::black_hole;
+pub use breathing::{Breathed, breathing};
+pub use chain::{Chained, chain};
 pub use directory_gone::{Absence, directory_gone};
 pub use drain::{Drained, Leaving, drain};
-pub use edges::{Crowd, Crowded, Share, edges};
+pub use edges::{Crowd, Crowded, edges};
+pub use hot::{Cooled, hot};
 pub use origin_killed::origin_killed;
+pub use pages::{Browsed, pages};
 pub use returned::Returned;
+pub use share::Share;
+pub use slow_viewer::{Slowed, slow_viewer};
+pub use store::{Shared, store};
 use tokio::time::sleep;
+pub use uplink::{BACK_SHARE, Narrowed, uplink};
 
 use crate::{
     now_us,
     player::Tempo,
-    show::{Sender, Show},
+    show::{Broadcast, Sender, Show},
     source::Programme,
     tape::Event,
 };
@@ -30,6 +46,12 @@ const RECOVERY_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// How long all must have been well before an event is over.
 const AFTERMATH: Duration = Duration::from_millis(2500);
+
+/// Longest that a relay that was asked to end may take: the documented deadline and a little.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(17);
+
+/// How often something is looked for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How big a scene is.
 #[derive(Debug, Clone)]
@@ -52,7 +74,7 @@ impl Size {
     /// The same with the product's own broadcaster.
     #[must_use]
     pub fn with_broadcast(self) -> Self {
-        Self { sender: Sender::Broadcast, ..self }
+        Self { sender: Sender::Broadcast(Broadcast::default()), ..self }
     }
 }
 

@@ -7,9 +7,10 @@ use stage::{Plan, Program, System};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    directory::Directory,
+    directory::{Assignment, Directory},
     now_us,
-    player::{Player, Tempo},
+    player::{Player, Report, Tempo},
+    progress::say,
     source::{Log, Programme, Source},
     tape::Tape,
 };
@@ -35,7 +36,22 @@ pub enum Sender {
     /// A source of made-up bytes.
     Source(Programme),
     /// The product's own `broadcast`, with ffmpeg's test picture.
-    Broadcast,
+    Broadcast(Broadcast),
+}
+
+/// How `broadcast` is told to send.
+#[derive(Debug, Clone)]
+pub struct Broadcast {
+    /// Its `--bitrate`.
+    pub kbit: u32,
+    /// More flags.
+    pub flags: Vec<&'static str>,
+}
+
+impl Default for Broadcast {
+    fn default() -> Self {
+        Self { kbit: 300, flags: vec![] }
+    }
 }
 
 enum Running {
@@ -49,6 +65,7 @@ pub struct Show {
     pub system: System,
     sender: Running,
     players: Vec<Player>,
+    left: Vec<Report>,
 }
 
 impl Show {
@@ -58,17 +75,44 @@ impl Show {
         let directory = Directory::at(system.at(""));
         let sender = match sender {
             Sender::Source(programme) => Running::Source(began(directory.clone(), programme).await),
-            Sender::Broadcast => broadcast(&system).await,
+            Sender::Broadcast(how) => broadcast(&system, &how).await,
         };
-        let mut show = Self { system, sender, players: vec![] };
+        let mut show = Self { system, sender, players: vec![], left: vec![] };
+        show.admit(viewers, tempo).await;
+        show
+    }
+
+    /// Opens more players, which all show something when this returns.
+    pub async fn admit(&mut self, viewers: usize, tempo: Tempo) {
+        let directory = self.directory();
         for opened in (0..viewers).step_by(OPENED_AT_ONCE) {
             for _ in opened..viewers.min(opened + OPENED_AT_ONCE) {
-                show.players.push(Player::open(directory.clone(), show.id(), tempo));
+                self.players.push(Player::open(directory.clone(), self.id(), tempo));
             }
-            let shown = show.all_show_since(0, CALM_TIME_MAX).await;
-            assert!(shown, "some players never showed anything: {:?}", show.first_silent());
+            let shown = self.all_show_since(0, CALM_TIME_MAX).await;
+            assert!(shown, "some players never showed anything: {:?}", self.first_silent());
         }
-        show
+        say(&format!("{} viewers watch", self.players.len()));
+    }
+
+    /// Opens a player that is told where to watch.
+    pub async fn admit_at(&mut self, assignment: Assignment, tempo: Tempo) {
+        self.players.push(Player::sent(self.directory(), self.id(), tempo, Some(assignment)));
+        let shown = self.all_show_since(0, CALM_TIME_MAX).await;
+        assert!(shown, "it never showed anything: {:?}", self.first_silent());
+    }
+
+    /// Lets so many players go, the last ones first.
+    pub async fn dismiss(&mut self, count: usize) {
+        for player in self.players.split_off(self.players.len() - count) {
+            self.left.push(Report { left: true, ..player.close().await });
+        }
+    }
+
+    /// The players.
+    #[must_use]
+    pub fn players(&self) -> &[Player] {
+        &self.players
     }
 
     /// The stream.
@@ -87,6 +131,12 @@ impl Show {
             Running::Source(source) => Some(source),
             Running::Broadcast(..) => None,
         }
+    }
+
+    /// Its link, as it is given to people.
+    #[must_use]
+    pub fn link(&self) -> String {
+        self.system.at(&format!("/view/{}", self.id()))
     }
 
     /// A client of the directory.
@@ -162,8 +212,20 @@ impl Show {
 
     /// Ends it all; what everybody saw.
     pub async fn end(self) -> Tape {
+        self.end_but_for_servers().await.0
+    }
+
+    /// Ends it all, the directory by a word, on which it ends what it has started.
+    pub async fn end_all(self) -> Tape {
+        let (tape, mut system) = self.end_but_for_servers().await;
+        let status = system.terminate("directory", stage::PATIENCE).await;
+        assert!(status.is_some_and(|status| status.success()), "the directory ended with {status:?}");
+        tape
+    }
+
+    async fn end_but_for_servers(self) -> (Tape, System) {
         let ended_us = now_us();
-        let mut reports = vec![];
+        let mut reports = self.left;
         for player in self.players {
             reports.push(player.close().await);
         }
@@ -175,7 +237,7 @@ impl Show {
             }
         };
         let Log { made, diary } = log.unwrap_or_default();
-        Tape::new(reports, made, diary, ended_us)
+        (Tape::new(reports, made, diary, ended_us), self.system)
     }
 }
 
@@ -185,23 +247,12 @@ pub async fn began(directory: Directory, programme: Programme) -> Source {
         .await
 }
 
-async fn broadcast(system: &System) -> Running {
-    let directory = system.at("");
-    let program = Program::start(
-        "broadcast",
-        &[
-            "--directory",
-            &directory,
-            "--source",
-            "test",
-            "--title",
-            "Chaos",
-            "--bitrate",
-            "300",
-            "--visibility",
-            "public",
-        ],
-    );
+async fn broadcast(system: &System, how: &Broadcast) -> Running {
+    let (directory, kbit) = (system.at(""), how.kbit.to_string());
+    let mut arguments = vec!["--directory", &directory, "--source", "test", "--title", "Chaos", "--bitrate", &kbit];
+    arguments.extend(["--visibility", "public"]);
+    arguments.extend(&how.flags);
+    let program = Program::start("broadcast", &arguments);
     let link = program.first_line().await;
     let id = link.rsplit('/').next().and_then(|id| id.parse().ok());
     Running::Broadcast(program, id.unwrap_or_else(|| panic!("{link} is not a link to a stream")))

@@ -6,7 +6,10 @@ mod line;
 mod orders;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -86,6 +89,7 @@ pub struct Source {
     directory: Directory,
     key: String,
     standing: Arc<Mutex<Standing>>,
+    chunk_bytes: Arc<AtomicUsize>,
     stop: CancellationToken,
     task: JoinHandle<Log>,
 }
@@ -99,9 +103,11 @@ impl Source {
         let (id, key, assignment) = directory.create(&programme.title, programme.visibility).await?;
         let standing = Arc::<Mutex<Standing>>::default();
         let stop = CancellationToken::new();
-        let air = Air::new(directory.clone(), id, key.clone(), assignment, programme, Arc::clone(&standing));
+        let chunk_bytes = Arc::new(AtomicUsize::new(programme.chunk_bytes));
+        let (seen, size) = (Arc::clone(&standing), Arc::clone(&chunk_bytes));
+        let air = Air::new(directory.clone(), id, key.clone(), assignment, programme, seen, size);
         let task = tokio::spawn(air.run(stop.clone()));
-        Ok(Self { id, directory, key, standing, stop, task })
+        Ok(Self { id, directory, key, standing, chunk_bytes, stop, task })
     }
 
     /// The stream.
@@ -114,6 +120,11 @@ impl Source {
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the bytes of each payload from now on.
+    pub fn resize(&self, chunk_bytes: usize) {
+        self.chunk_bytes.store(chunk_bytes, Ordering::Relaxed);
     }
 
     /// Whether the directory takes this source's key for the stream's.

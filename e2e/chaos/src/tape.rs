@@ -107,9 +107,13 @@ impl Tape {
         let mut stalls = vec![];
         for report in &self.reports {
             let times = times_of(report);
-            stalls.extend(events.iter().map(|event| longest_gap(&times, event.from_us, event.to_us)));
             let last = times.last().copied().unwrap_or_default();
-            outcome.lost += usize::from(report.over.is_some() || self.ended_us.saturating_sub(last) > LOST_AFTER_US);
+            // Only those who were there from the beginning to the end of it.
+            let first = times.first().copied().unwrap_or(u64::MAX);
+            let there = |event: &&Event| first <= event.from_us && (!report.left || last >= event.to_us);
+            stalls.extend(events.iter().filter(there).map(|event| longest_gap(&times, event.from_us, event.to_us)));
+            let silent = !report.left && self.ended_us.saturating_sub(last) > LOST_AFTER_US;
+            outcome.lost += usize::from(report.over.is_some() || silent);
             outcome.gave_up.extend(report.over.clone());
             outcome.reloads += report.reloads.saturating_sub(1);
             let (due, missing) = self.missing(report);
@@ -171,14 +175,17 @@ impl Tape {
         result
     }
 
+    /// How long pictures took from capture to showing, in microseconds: the middle one of all that were shown in this time.
+    #[must_use]
+    pub fn latency_us(&self, from_us: u64, to_us: u64) -> Option<i64> {
+        let shown = self.reports.iter().flat_map(|report| &report.shown);
+        let within = shown.filter(|shown| shown.track == PICTURE && (from_us..to_us).contains(&shown.shown_us));
+        median(within.map(|shown| shown.shown_us as i64 - shown.captured_us as i64).collect())
+    }
+
     fn latency_change_us(&self, event: &Event) -> Option<i64> {
-        let latency = |from: u64, to: u64| {
-            let shown = self.reports.iter().flat_map(|report| &report.shown);
-            let within = shown.filter(|shown| shown.track == PICTURE && (from..to).contains(&shown.shown_us));
-            median(within.map(|shown| shown.shown_us as i64 - shown.captured_us as i64).collect())
-        };
-        let before = latency(event.from_us - LATENCY_SPAN_US, event.from_us)?;
-        Some(latency(event.to_us - LATENCY_SPAN_US, event.to_us)? - before)
+        let before = self.latency_us(event.from_us - LATENCY_SPAN_US, event.from_us)?;
+        Some(self.latency_us(event.to_us - LATENCY_SPAN_US, event.to_us)? - before)
     }
 }
 
@@ -212,6 +219,7 @@ mod tests {
             skipped: 0,
             reloads: 1,
             over: None,
+            left: false,
             diary: vec![],
         }
     }

@@ -3,6 +3,7 @@
 use super::{Size, mended, show};
 use crate::{
     now_us,
+    progress::say,
     tape::{Event, Tape},
 };
 
@@ -10,9 +11,10 @@ use crate::{
 pub async fn black_hole(size: &Size) -> (Tape, Vec<Event>) {
     let show = show(3, true, size).await;
     let mut events = vec![];
-    for _ in 0..size.events {
+    for n in 1..=size.events {
         show.calm().await;
         let origin = show.origin().await;
+        say(&format!("{origin} is cut off, {n} of {}", size.events));
         let at = now_us();
         show.system.cable(&origin).pulled(true);
         events.push(mended(&show, at).await);

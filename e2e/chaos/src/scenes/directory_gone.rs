@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use super::{Returned, Size, mended, show};
 use crate::{
     now_us,
+    progress::say,
     show::began,
     source::Programme,
     tape::{Event, Tape},
@@ -38,7 +39,7 @@ pub async fn directory_gone(size: &Size, absence: Absence) -> (Tape, Vec<Event>,
     };
     let unlisted = began(show.directory(), second).await;
     let (mut events, mut returned) = (vec![], vec![]);
-    for _ in 0..size.events {
+    for n in 1..=size.events {
         show.calm().await;
         let epoch = show.source().map_or(0, |source| source.standing().epoch);
         let at = now_us();
@@ -46,6 +47,7 @@ pub async fn directory_gone(size: &Size, absence: Absence) -> (Tape, Vec<Event>,
         if absence.with_origin {
             killed.push(show.origin().await);
         }
+        say(&format!("kill -9 of the directory for {} s, {n} of {}", absence.away.as_secs(), size.events));
         show.system.kill("directory").await;
         for name in &killed {
             show.system.kill(name).await;

@@ -1,17 +1,13 @@
 //! Relays leave in good order: one that is asked to end, all of them in turn, or a stream that is moved.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::{Size, mended, show};
+use super::{LEAVE_TIME_MAX, Size, mended, show};
 use crate::{
     now_us,
+    progress::say,
     tape::{Event, Tape},
 };
-
-/// Longest that a relay that was asked to end may take: the documented deadline and a little.
-const END_TIME_MAX: Duration = Duration::from_secs(17);
 
 /// How a relay leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +38,14 @@ pub async fn drain(size: &Size, leaving: Leaving) -> (Tape, Vec<Event>, Drained)
     let mut show = show(3, false, size).await;
     let mut events = vec![];
     let mut drained = Drained::default();
-    for _ in 0..size.events {
+    for n in 1..=size.events {
         let leavers = match leaving {
             Leaving::InTurn => show.system.relays(),
             _ => vec![show.origin().await],
         };
         for name in leavers {
             show.calm().await;
+            say(&format!("{name}, {n} of {}: {leaving:?}", size.events));
             let at = now_us();
             let command = match leaving {
                 Leaving::Drained => Some(vec!["drain".to_owned(), name.clone()]),
@@ -68,8 +65,8 @@ pub async fn drain(size: &Size, leaving: Leaving) -> (Tape, Vec<Event>, Drained)
             if leaving != Leaving::Moved {
                 let begun = Instant::now();
                 let status = match leaving {
-                    Leaving::Drained => show.system.ended(&name, END_TIME_MAX).await,
-                    _ => show.system.terminate(&name, END_TIME_MAX).await,
+                    Leaving::Drained => show.system.ended(&name, LEAVE_TIME_MAX).await,
+                    _ => show.system.terminate(&name, LEAVE_TIME_MAX).await,
                 };
                 drained.longest_ms = drained.longest_ms.max(begun.elapsed().as_millis() as u64);
                 if !status.is_some_and(|status| status.success()) {

@@ -1,58 +1,59 @@
-//! One stream on many relays, before a crowd; then a relay that only hands on dies, and then the one that takes the stream in.
+//! One stream on many relays, before a crowd that grows; late joiners; then a relay that only hands on dies, and then the one that
+//! takes the stream in.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use stage::Plan;
-use tokio::time::sleep;
 
 use super::mended;
 use crate::{
     now_us,
-    player::Tempo,
+    player::{Player, Tempo},
+    progress::say,
+    scenes::share::{Share, measure},
     show::{Sender, Show},
     source::Programme,
+    stalls::Distribution,
     tape::{Event, Tape},
 };
 
 /// How often one of many players looks at its clocks: not so often that it is the load.
 const TEMPO: Tempo = Tempo(Duration::from_millis(200));
 
-/// Clock ticks of a second in /proc, on Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// New viewers go to relays that are less full than this, as long as there are any.
+const FULL_SHARE: f64 = 0.7;
+
+/// Longest wait for late joiners.
+const JOIN_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// How many there are.
 #[derive(Debug, Clone)]
 pub struct Crowd {
-    /// Relays.
+    /// Relays, which together have room for the viewers and a little more.
     pub relays: usize,
-    /// Viewers.
+    /// Viewers: a third of them at first.
     pub viewers: usize,
+    /// Viewers that come when all is running.
+    pub late: usize,
     /// What they watch.
     pub programme: Programme,
     /// How long the cost is measured.
     pub measured: Duration,
 }
 
-/// One relay of the crowd, over the measured time.
-#[derive(Debug, Clone)]
-pub struct Share {
-    /// Its name.
-    pub relay: String,
-    /// Viewers here.
-    pub viewers: usize,
-    /// Share of one core.
-    pub cpu: f64,
-    /// Chunks it took in for each chunk that was made.
-    pub taken_in: f64,
-    /// Resident memory in MiB.
-    pub memory_mib: f64,
-}
-
 /// What came of it.
 #[derive(Debug)]
 pub struct Crowded {
-    /// All relays.
-    pub shares: Vec<Share>,
+    /// All relays before a third of the viewers.
+    pub few: Vec<Share>,
+    /// All relays before all of them.
+    pub many: Vec<Share>,
+    /// The relay that took the stream in.
+    pub origin: String,
+    /// From opening the stream to the first picture, of those who came late.
+    pub late: Distribution,
+    /// How many of them watched at a relay that only hands on.
+    pub late_at_edges: usize,
     /// What everybody saw.
     pub tape: Tape,
     /// An edge was killed, when there was one.
@@ -63,65 +64,52 @@ pub struct Crowded {
 
 /// Plays it.
 pub async fn edges(crowd: &Crowd) -> Crowded {
-    let plan = Plan::of_relays(crowd.relays, false);
+    let mut plan = Plan::of_relays(crowd.relays, false);
+    let room = (crowd.viewers as f64 / crowd.relays as f64 / FULL_SHARE).ceil();
+    plan.environment.push(("RELAY_VIEWERS_MAX".into(), room.to_string()));
     let sender = Sender::Source(crowd.programme.clone());
-    let mut show = Show::begin(&plan, sender, crowd.viewers, TEMPO).await;
+    let mut show = Show::begin(&plan, sender, crowd.viewers / 3, TEMPO).await;
     show.calm().await;
-    let shares = measure(&show, crowd).await;
+    let few = measure(&show, crowd.programme.rate, crowd.measured).await;
+    show.admit(crowd.viewers - crowd.viewers / 3, TEMPO).await;
+    show.calm().await;
+    let many = measure(&show, crowd.programme.rate, crowd.measured).await;
     let origin = show.origin().await;
+    let (late, late_at_edges) = join_late(&show, crowd.late, &origin).await;
     let busiest = show.spread().into_iter().filter(|(name, _)| *name != origin).max_by_key(|&(_, viewers)| viewers);
     let mut edge_killed = None;
     if let Some((name, 1..)) = busiest {
+        say(&format!("kill -9 of {name}, an edge"));
         let at = now_us();
         show.system.kill(&name).await;
         edge_killed = Some(mended(&show, at).await);
+        show.system.restart(&name).await;
+        show.system.is_ready(&name).await;
+        show.calm().await;
     }
-    let origin = show.origin().await;
+    let dies = show.origin().await;
+    say(&format!("kill -9 of {dies}, the origin"));
     let at = now_us();
-    show.system.kill(&origin).await;
+    show.system.kill(&dies).await;
     let origin_killed = mended(&show, at).await;
-    Crowded { shares, tape: show.end().await, edge_killed, origin_killed }
+    Crowded { few, many, origin, late, late_at_edges, tape: show.end().await, edge_killed, origin_killed }
 }
 
-async fn measure(show: &Show, crowd: &Crowd) -> Vec<Share> {
-    let names = show.system.relays();
-    let mut before = vec![];
-    for name in &names {
-        before.push((cpu_s(show, name), show.system.metric(name, "relay_chunks_in_total").await));
+/// How soon new viewers show something, and how many of them do at edges.
+async fn join_late(show: &Show, count: usize, origin: &str) -> (Distribution, usize) {
+    let mut times = vec![];
+    let mut at_edges = 0;
+    for _ in 0..count {
+        let opened = now_us();
+        let player = Player::open(show.directory(), show.id(), Tempo::default());
+        let until = opened + JOIN_TIME_MAX.as_micros() as u64;
+        while player.sight().first_shown_us() == 0 && now_us() < until {
+            tokio::time::sleep(Tempo::default().0).await;
+        }
+        let shown = player.sight().first_shown_us();
+        times.push(if shown == 0 { JOIN_TIME_MAX.as_micros() as u64 } else { shown - opened });
+        at_edges += usize::from(player.sight().relay().is_some_and(|relay| relay != origin));
+        player.close().await;
     }
-    let begun = tokio::time::Instant::now();
-    sleep(crowd.measured).await;
-    let spread = show.spread();
-    let mut shares = vec![];
-    for ((name, (cpu, chunks)), (_, viewers)) in names.into_iter().zip(before).zip(spread) {
-        let seconds = begun.elapsed().as_secs_f64();
-        let now = show.system.metric(&name, "relay_chunks_in_total").await;
-        let taken_in = now.zip(chunks).map_or(0.0, |(now, then)| now - then);
-        shares.push(Share {
-            viewers,
-            cpu: (cpu_s(show, &name) - cpu) / seconds,
-            taken_in: taken_in / seconds / f64::from(crowd.programme.rate),
-            memory_mib: memory_mib(show, &name),
-            relay: name,
-        });
-    }
-    shares
-}
-
-fn stat(show: &Show, name: &str, file: &str) -> String {
-    let id = show.system.process_id(name).unwrap_or_default();
-    fs::read_to_string(format!("/proc/{id}/{file}")).unwrap_or_default()
-}
-
-fn cpu_s(show: &Show, name: &str) -> f64 {
-    let stat = stat(show, name, "stat");
-    // The name in parentheses may hold anything; user and system time are the 12th and 13th after it.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
-}
-
-fn memory_mib(show: &Show, name: &str) -> f64 {
-    let status = stat(show, name, "status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+    (Distribution::of(times), at_edges)
 }

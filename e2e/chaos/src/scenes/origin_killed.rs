@@ -3,6 +3,7 @@
 use super::{Size, mended, show};
 use crate::{
     now_us,
+    progress::say,
     tape::{Event, Tape},
 };
 
@@ -10,9 +11,10 @@ use crate::{
 pub async fn origin_killed(size: &Size) -> (Tape, Vec<Event>) {
     let mut show = show(3, false, size).await;
     let mut events = vec![];
-    for _ in 0..size.events {
+    for n in 1..=size.events {
         show.calm().await;
         let origin = show.origin().await;
+        say(&format!("kill -9 of {origin}, {n} of {}", size.events));
         let at = now_us();
         show.system.kill(&origin).await;
         events.push(mended(&show, at).await);

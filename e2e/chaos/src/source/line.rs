@@ -1,8 +1,10 @@
 //! One connection of a source to a relay, as a task: takes messages to send, tells what it hears.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -10,6 +12,9 @@ use crate::{directory::Relay, feed::LinkId, link::open};
 
 /// Messages on the way to a relay: two seconds of picture and sound. A line that is that far behind goes on at a key frame.
 const QUEUE_MAX: usize = 80;
+
+/// Longest that the goodbye may take.
+const GOODBYE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What a line tells.
 #[derive(Debug)]
@@ -27,6 +32,7 @@ pub(super) struct Line {
     pub(super) relay: Relay,
     pub(super) epoch: u64,
     queue: mpsc::Sender<Message>,
+    serving: JoinHandle<()>,
     _life: DropGuard,
 }
 
@@ -43,18 +49,24 @@ impl Line {
         let life = CancellationToken::new();
         let over = life.clone();
         let to = relay.clone();
-        tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             let serving = serve(id, to, hello, messages, tell.clone());
             if over.run_until_cancelled(serving).await.is_some() {
                 let _ = tell.send((id, Told::Closed));
             }
         });
-        Self { id, relay, epoch, queue, _life: life.drop_guard() }
+        Self { id, relay, epoch, queue, serving, _life: life.drop_guard() }
     }
 
     /// Queues a message; false when the line is too far behind.
     pub(super) fn send(&self, message: Message) -> bool {
         self.queue.try_send(message).is_ok()
+    }
+
+    /// Closes it in good order: everything that is queued goes out first.
+    pub(super) async fn finish(self) {
+        drop(self.queue);
+        let _ = timeout(GOODBYE_TIME_MAX, self.serving).await;
     }
 
     /// Queues a control message.
@@ -78,6 +90,9 @@ async fn serve(
                 return;
             }
         }
+        // What the relay still says is read, so that the close comes after all that was sent.
+        let _ = sink.close().await;
+        std::future::pending().await
     };
     let hearing = async {
         while let Some(Ok(message)) = stream.next().await {
