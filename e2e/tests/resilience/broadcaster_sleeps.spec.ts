@@ -3,6 +3,8 @@ import type { Browser } from "@playwright/test";
 import { expect, goesOn, plays, test } from "../../src/fixtures.ts";
 import { TcpProxy } from "../../src/tcp_proxy.ts";
 
+test.setTimeout(240_000);
+
 /** Shorter than a relay waits for a broadcaster that is silent. */
 const SLEEP_MS = 5000;
 

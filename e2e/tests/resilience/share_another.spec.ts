@@ -3,6 +3,8 @@ import { clockOn, expect, goesOn, plays, test } from "../../src/fixtures.ts";
 import { listen } from "../../src/standstill.ts";
 import { percentile } from "../../src/wall_clock.ts";
 
+test.setTimeout(240_000);
+
 test("a shared tab is closed and another one is shared, in the same stream", async ({ goLive, newPage }) => {
   const { page, link } = await goLive("Tab closed");
   const viewer = await newPage();

@@ -5,6 +5,8 @@ import { ProtocolViewer } from "../../src/protocol_viewer.ts";
 import { TcpProxy } from "../../src/tcp_proxy.ts";
 import { percentile } from "../../src/wall_clock.ts";
 
+test.setTimeout(240_000);
+
 /** About half of what the picture takes. */
 const SLOW_BYTES_PER_SECOND = 60_000;
 /** Enough for the small picture and the sound, not for the full picture at its least beside them. */

@@ -3,6 +3,8 @@ import { expect, goesOn, plays, test } from "../../src/fixtures.ts";
 import { ProtocolViewer } from "../../src/protocol_viewer.ts";
 import { listen } from "../../src/standstill.ts";
 
+test.setTimeout(240_000);
+
 const FULL = 1;
 const SMALL = 3;
 
