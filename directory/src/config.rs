@@ -76,7 +76,7 @@ pub struct Config {
     #[arg(long, env = "CONNECT_TO", value_name = "HOST:PORT:HOST2:PORT2", value_delimiter = ',')]
     pub connect_to: Vec<ConnectTo>,
 
-    /// PEM file of one more authority whose certificates of relays are trusted
+    /// PEM file of one more authority whose certificates of relays are trusted; of the store's it is the only one then
     #[arg(long, env = "CA_FILE", value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
