@@ -40,7 +40,7 @@ use told::read_origin;
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often the directory is asked at most for a newer ticket.
-const ASK_INTERVAL: Duration = Duration::from_secs(2);
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long before its end a ticket is replaced that an upstream has.
 const TICKET_SPARE_S: u64 = 60;

@@ -19,6 +19,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long an upstream may take to answer at last: rounds that found none are borne with longer.
 const PATIENCE_MAX: Duration = Duration::from_secs(4);
 
+/// Most upstreams that are kept in mind: those of two tickets.
+const LISTED_MAX: usize = 2 * RELAYS_NAMED_MAX;
+
 /// Rounds in which a newer publisher is looked for while the older one's stream goes on: as long as a broadcaster takes to move.
 const NEWER_ROUNDS_MAX: u32 = 5;
 
@@ -27,7 +30,9 @@ const NEWER_ROUNDS_MAX: u32 = 5;
 pub(super) struct Upstreams {
     /// This relay.
     own: RelayName,
-    list: Vec<RelayAddress>,
+    /// Those that the newest ticket names, and behind them those of older ones: where a stream goes when its origin dies, the
+    /// directory may be the last to know.
+    list: Vec<Named>,
     newest: Option<Newest>,
     /// The index of the one to try next.
     next: usize,
@@ -40,13 +45,20 @@ pub(super) struct Upstreams {
     not_before: Option<Instant>,
 }
 
+/// One of them, and the newest ticket that names it.
+#[derive(Debug, Clone)]
+struct Named {
+    relay: RelayAddress,
+    ticket: Secret,
+    expires_at_s: u64,
+}
+
 /// The newest ticket.
 #[derive(Debug)]
 struct Newest {
     ticket: Secret,
     epoch: u32,
     issued_at_s: u64,
-    expires_at_s: u64,
 }
 
 /// One to try now.
@@ -77,22 +89,32 @@ impl Upstreams {
         }
     }
 
-    /// Takes note of a viewer's ticket. The newest one's list counts.
+    /// Takes note of a viewer's ticket. The newest one's list comes first.
     pub(super) fn learn(&mut self, grant: &Grant, ticket: &Secret, now: Instant) {
         let others = grant.upstream.iter().filter(|upstream| upstream.name != self.own);
-        let list: Vec<_> = others.take(RELAYS_NAMED_MAX).cloned().collect();
+        let named = |relay: &RelayAddress| {
+            let expires_at_s = grant.expires_at_s;
+            Named { relay: relay.clone(), ticket: ticket.clone(), expires_at_s }
+        };
+        let mut list: Vec<_> = others.take(RELAYS_NAMED_MAX).map(named).collect();
         let is_newer = |newest: &Newest| (grant.epoch, grant.issued_at_s) >= (newest.epoch, newest.issued_at_s);
         if list.is_empty() || !self.newest.as_ref().is_none_or(is_newer) {
             return;
         }
-        if self.list != list {
-            self.list = list;
+        let is_other =
+            !list.iter().map(|named| &named.relay).eq(self.list.iter().take(list.len()).map(|named| &named.relay));
+        let older = std::mem::take(&mut self.list);
+        let is_left = |old: &Named| list.iter().all(|named| named.relay.name != old.relay.name);
+        let left: Vec<_> = older.into_iter().filter(is_left).collect();
+        list.extend(left);
+        list.truncate(LISTED_MAX);
+        self.list = list;
+        if is_other {
             (self.next, self.failures, self.rounds) = (0, 0, 0);
             // Other relays need no patience, but a crowd with lists of all kinds makes nobody dial without a pause.
             self.not_before = self.not_before.map(|at| at.min(now + PAUSE_MIN));
         }
-        let (epoch, issued_at_s, expires_at_s) = (grant.epoch, grant.issued_at_s, grant.expires_at_s);
-        self.newest = Some(Newest { ticket: ticket.clone(), epoch, issued_at_s, expires_at_s });
+        self.newest = Some(Newest { ticket: ticket.clone(), epoch: grant.epoch, issued_at_s: grant.issued_at_s });
     }
 
     /// The epoch of the newest ticket.
@@ -105,24 +127,23 @@ impl Upstreams {
         self.newest.as_ref().map(|newest| &newest.ticket)
     }
 
-    /// The newest ticket and when it ends, where it is good for this upstream.
+    /// The newest ticket that is good for this upstream, and when it ends.
     pub(super) fn ticket_for(&self, upstream: &RelayName) -> Option<(&Secret, u64)> {
-        let newest = self.newest.as_ref()?;
-        let is_named = self.list.iter().any(|named| named.name == *upstream);
-        is_named.then_some((&newest.ticket, newest.expires_at_s))
+        let named = self.list.iter().find(|named| named.relay.name == *upstream)?;
+        Some((&named.ticket, named.expires_at_s))
     }
 
     /// The stream goes on at these relays: they are tried first. Only names count, as anybody can say an address; `false`: the ticket
     /// allows none of them.
     pub(super) fn prefer(&mut self, relays: &[RelayAddress]) -> bool {
-        let allowed = |name: &RelayName| self.list.iter().any(|upstream| upstream.name == *name);
+        let allowed = |name: &RelayName| self.list.iter().any(|named| named.relay.name == *name);
         self.preferred = relays.iter().map(|relay| relay.name.clone()).filter(allowed).collect();
         !self.preferred.is_empty()
     }
 
     /// Whether there are others than `upstream`.
     pub(super) fn has_others_than(&self, upstream: &RelayName) -> bool {
-        self.list.iter().any(|other| other.name != *upstream)
+        self.list.iter().any(|other| other.relay.name != *upstream)
     }
 
     /// Whether the newest ticket names others than `upstream`, which has the stream of a publisher of `epoch`, for a newer publisher
@@ -141,17 +162,16 @@ impl Upstreams {
         if self.not_before.is_some_and(|at| now < at) {
             return None;
         }
-        let upstream = self.pick(avoided)?;
-        let newest = self.newest.as_ref()?;
+        let Named { relay: upstream, ticket, expires_at_s } = self.pick(avoided)?;
         let patience = (CLIENT_PATIENCE * 2_u32.pow(self.rounds.min(8))).min(PATIENCE_MAX);
-        Some(Attempt { upstream, ticket: newest.ticket.clone(), expires_at_s: newest.expires_at_s, patience })
+        Some(Attempt { upstream, ticket, expires_at_s, patience })
     }
 
-    fn pick(&mut self, avoided: Option<&RelayName>) -> Option<RelayAddress> {
-        let may = |upstream: &&RelayAddress| avoided != Some(&upstream.name);
+    fn pick(&mut self, avoided: Option<&RelayName>) -> Option<Named> {
+        let may = |named: &&Named| avoided != Some(&named.relay.name);
         while !self.preferred.is_empty() {
             let name = self.preferred.remove(0);
-            if let Some(upstream) = self.list.iter().filter(may).find(|upstream| upstream.name == name) {
+            if let Some(upstream) = self.list.iter().filter(may).find(|named| named.relay.name == name) {
                 return Some(upstream.clone());
             }
         }
@@ -274,18 +294,21 @@ mod tests {
     }
 
     #[test]
-    fn newer_ticket_replaces_the_list_and_an_older_one_does_not() {
+    fn newer_tickets_list_comes_first_and_an_older_one_is_ignored() {
         let mut world = World::new(&["a"]);
         world.learn(1, 99, &["x"]);
         assert!(world.upstreams.ticket_for(&name("x")).is_none());
         world.learn(1, 101, &["b", "c"]);
         world.learn(0, 500, &["x"]);
         world.learn(1, 102, &["own"]);
-        assert!(world.upstreams.ticket_for(&name("a")).is_none());
-        let (ticket, _) = world.upstreams.ticket_for(&name("b")).unwrap();
-        assert_eq!(ticket.expose(), "ticket of 1/101");
-        world.learn(2, 50, &["d"]);
-        assert_eq!((world.upstreams.epoch(), world.round().0), (2, vec!["d".to_owned()]));
+        let ticket_for = |world: &World, text| world.upstreams.ticket_for(&name(text)).unwrap().0.expose().to_owned();
+        assert_eq!(
+            (ticket_for(&world, "a"), ticket_for(&world, "b")),
+            ("ticket of 1/100".into(), "ticket of 1/101".into())
+        );
+        world.learn(2, 50, &["d", "a"]);
+        assert_eq!((world.upstreams.epoch(), ticket_for(&world, "a")), (2, "ticket of 2/50".into()));
+        assert_eq!(world.round().0, ["d", "a", "b", "c"], "those of older ones come last");
     }
 
     #[test]
@@ -333,7 +356,7 @@ mod tests {
         }
         assert!(!knows(&world));
         world.learn(3, 103, &["c"]);
-        assert!(knows(&world));
+        assert!(knows(&world), "another one");
     }
 
     #[test]
