@@ -1,10 +1,7 @@
 //! What a broadcaster holds of its stream: the key that owns it, and the record that brings it back to a directory which has lost
 //! its memory.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::Stream;
 use protocol::{
@@ -12,32 +9,7 @@ use protocol::{
     http::{Assignment, Order},
 };
 
-use crate::directory_client::{DirectoryClient, DirectoryError};
-
-/// First wait before a directory is asked again; doubles up to [`RETRY_WAIT_MAX`].
-const RETRY_WAIT_MIN: Duration = Duration::from_millis(250);
-
-/// Longest wait between two questions: all is to be as it was within 3 s of a directory's return.
-const RETRY_WAIT_MAX: Duration = Duration::from_secs(1);
-
-/// A wait that grows, up to a bound, and is never the same for two broadcasters: they don't ask a directory that has just come back
-/// all at once.
-#[derive(Debug)]
-pub(crate) struct Backoff(Duration);
-
-impl Backoff {
-    /// Waits that begin with the shortest.
-    pub(crate) const fn new() -> Self {
-        Self(RETRY_WAIT_MIN)
-    }
-
-    /// How long to wait now.
-    pub(crate) fn next(&mut self) -> Duration {
-        let wait = self.0.mul_f64(0.5 + 0.5 * rand::random::<f64>());
-        self.0 = (self.0 * 2).min(RETRY_WAIT_MAX);
-        wait
-    }
-}
+use crate::directory_client::{Backoff, DirectoryClient, DirectoryError};
 
 /// The claim to one stream.
 #[derive(Debug)]
@@ -129,15 +101,6 @@ pub(crate) fn is_final(error: &DirectoryError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_grow_to_a_second() {
-        let mut backoff = Backoff::new();
-        for most_ms in [250, 500, 1_000, 1_000, 1_000] {
-            let wait = backoff.next();
-            assert!((most_ms / 2..=most_ms).contains(&wait.as_millis()), "{wait:?}");
-        }
-    }
 
     #[test]
     fn newest_record_is_kept() {

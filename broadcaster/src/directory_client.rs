@@ -1,5 +1,6 @@
 //! The directory's HTTP calls, for broadcasters and for the desktop app.
 
+mod backoff;
 mod clock;
 mod event_source;
 mod list_events;
@@ -21,6 +22,7 @@ use url::Url;
 
 use crate::authorities::Authorities;
 
+pub(crate) use backoff::Backoff;
 pub use clock::DirectoryClock;
 pub(crate) use clock::local_now_us;
 

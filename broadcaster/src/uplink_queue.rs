@@ -203,7 +203,7 @@ impl UplinkQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::package::packager::{PICTURE_TRACK, SOUND_TRACK};
+    use crate::package::packager::{PICTURE_TRACK, SMALL_PICTURE_TRACK, SOUND_TRACK};
     use proptest::prelude::*;
 
     const FRAME_US: u64 = 33_000;
@@ -280,6 +280,39 @@ mod tests {
         // The rest of the first segment was left out when it was 1.5 s old; the next begins with its key frame.
         assert_eq!(sent(&mut queue), ["1:60"]);
         assert_eq!(queue.dropped(), Dropped { frames: 59, segments: 1 });
+    }
+
+    #[test]
+    fn what_waits_is_left_out_for_a_key_frame_that_follows() {
+        let mut queue = queue();
+        (0..10).for_each(|n| queue.push(frame(n)));
+        sent(&mut queue);
+        (10..13).for_each(|n| queue.push(frame(n)));
+        queue.leave_out_what_waits();
+        assert_eq!(sent(&mut queue).len(), 3, "a few frames are worth sending");
+        (13..40).for_each(|n| queue.push(frame(n)));
+        queue.leave_out_what_waits();
+        queue.push(frame(40));
+        assert!(sent(&mut queue).is_empty());
+        queue.push(frame(60));
+        assert_eq!(sent(&mut queue), ["1:60"]);
+        assert_eq!(queue.dropped(), Dropped { frames: 28, segments: 1 });
+    }
+
+    #[test]
+    fn rest_of_an_earlier_segment_is_kept_from_a_connection_that_begins_behind_it() {
+        let mut queue = queue();
+        let late = |n: u64| OutgoingChunk { segment: 1, ..chunk(n, SMALL_PICTURE_TRACK, 1) };
+        let all = [PICTURE_TRACK, SMALL_PICTURE_TRACK].to_vec();
+        queue.begin_connection(all.clone());
+        queue.push(frame(0));
+        assert_eq!(sent(&mut queue), ["init 1", "1:0"]);
+        queue.push(frame(60));
+        queue.push(late(59));
+        queue.push(chunk(60, SMALL_PICTURE_TRACK, 1));
+        assert_eq!(sent(&mut queue), ["1:60", "init 3", "3:59", "3:60"]);
+        queue.begin_connection(all);
+        assert_eq!(sent(&mut queue), ["init 1", "1:60", "init 3", "3:60"]);
     }
 
     #[test]

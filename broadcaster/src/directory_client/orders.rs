@@ -5,13 +5,7 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use protocol::{BroadcastKey, ErrorCode, StreamId, http::Order};
 
-use super::{DirectoryClient, DirectoryError, event_source::EventSource};
-
-/// First wait before connecting again; doubles up to [`RECONNECT_WAIT_MAX`].
-const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(250);
-
-/// Longest wait before connecting again: a directory that comes back is heard this soon.
-const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
+use super::{Backoff, DirectoryClient, DirectoryError, event_source::EventSource};
 
 /// A connection without a byte for this long is dead: the directory sends a comment every 10 s.
 const SILENCE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -21,7 +15,7 @@ struct State {
     stream: StreamId,
     key: BroadcastKey,
     source: Option<EventSource>,
-    wait: Duration,
+    backoff: Backoff,
     over: bool,
 }
 
@@ -30,7 +24,7 @@ pub(super) fn orders(
     stream: StreamId,
     key: BroadcastKey,
 ) -> impl Stream<Item = Result<Order, DirectoryError>> + Send + use<> {
-    let state = State { client, stream, key, source: None, wait: RECONNECT_WAIT_MIN, over: false };
+    let state = State { client, stream, key, source: None, backoff: Backoff::new(), over: false };
     stream::unfold(state, |mut state| async move {
         if state.over {
             return None;
@@ -55,26 +49,21 @@ impl State {
                             tracing::debug!(%error, "the directory has no orders for this stream");
                             return Err(error);
                         }
-                        _ => self.pause().await,
+                        _ => tokio::time::sleep(self.backoff.next()).await,
                     },
                 }
                 continue;
             };
             let Some(event) = source.next().await else {
                 self.source = None;
-                self.pause().await;
+                tokio::time::sleep(self.backoff.next()).await;
                 continue;
             };
             // An order of a later version is not an error.
             if let Ok(order) = serde_json::from_str(&event) {
-                self.wait = RECONNECT_WAIT_MIN;
+                self.backoff = Backoff::new();
                 return Ok(order);
             }
         }
-    }
-
-    async fn pause(&mut self) {
-        tokio::time::sleep(self.wait.mul_f64(0.5 + 0.5 * rand::random::<f64>())).await;
-        self.wait = (self.wait * 2).min(RECONNECT_WAIT_MAX);
     }
 }

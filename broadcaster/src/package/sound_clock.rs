@@ -14,6 +14,9 @@ pub(crate) const SILENCE_US: u64 = 20_000;
 /// Sound that is this far from the picture begins to be noticed (ITU-R BT.1359: 125 ms late).
 const DRIFT_US_MAX: u64 = 120_000;
 
+/// Sound that was away for longer is not made up for: the picture was, too, while the machine slept.
+const AWAY_US_MAX: u64 = 2_000_000;
+
 /// Packets of this long are left out at the beginning, until the least delay of their arrival is known.
 const WARM_UP: Duration = Duration::from_millis(400);
 
@@ -46,7 +49,8 @@ impl SoundClock {
         if now_us.saturating_sub(began_us) < u64::try_from(WARM_UP.as_micros()).unwrap_or(u64::MAX) {
             return Placed::LeftOut;
         }
-        let next_us = self.next_us.unwrap_or(anchored_us);
+        let is_near = |next_us: &u64| anchored_us.saturating_sub(*next_us) <= AWAY_US_MAX;
+        let next_us = self.next_us.filter(is_near).unwrap_or(anchored_us);
         if next_us > anchored_us + DRIFT_US_MAX {
             return Placed::LeftOut;
         }
@@ -102,6 +106,14 @@ mod tests {
         (0..30).for_each(|n| _ = place(&mut clock, n, 0));
         assert_eq!(place(&mut clock, 30, 400_000), sent(30, 20));
         assert_eq!(place(&mut clock, 31, 400_000), sent(51, 0));
+    }
+
+    #[test]
+    fn hours_of_sleep_are_not_filled_with_silence() {
+        let mut clock = SoundClock::default();
+        (0..30).for_each(|n| _ = place(&mut clock, n, 0));
+        let hours_us = 8 * 3_600 * 1_000_000;
+        assert_eq!(place(&mut clock, 30, hours_us), sent(30 + 8 * 3_600 * 50, 0));
     }
 
     #[test]

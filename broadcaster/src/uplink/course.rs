@@ -25,8 +25,8 @@ use super::{
     route::Route,
 };
 use crate::{
-    claim::{Backoff, is_final},
-    directory_client::{DirectoryError, local_now_us},
+    claim::is_final,
+    directory_client::{Backoff, DirectoryError, local_now_us},
     status::BroadcastState,
     uplink_rate::UplinkRate,
 };
@@ -257,7 +257,7 @@ impl<'a> Course<'a> {
             ToBroadcaster::Received { chunks, bytes } => {
                 let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) else { return };
                 leg.confirms = true;
-                leg.flight.confirmed(chunks);
+                leg.flight.confirmed(chunks, now);
                 if leg.confirmed.more(chunks, bytes, now) {
                     self.proven(id, now);
                 }

@@ -8,9 +8,12 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// While the oldest has been under way for longer, nothing follows it: what waits in the outbox can still be left out, what the
-/// system holds can't. Longer than the way to any relay and back.
-const UNDER_WAY_TIME_MAX: Duration = Duration::from_secs(1);
+/// While the oldest has been under way for longer, beyond what the way takes, nothing follows it: what waits in the outbox can still
+/// be left out, what the system holds can't. Twice as long as a relay may take to confirm.
+const QUEUE_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// The way to a relay and back is believed up to this.
+const WAY_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The chunks of one connection that are under way, known to whoever sends and to whoever steers.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +30,8 @@ struct Chunks {
     /// When each of those under way was handed over, oldest first.
     handed_at: VecDeque<Instant>,
     confirmed: u64,
+    /// The least time from handing over to confirmation.
+    way: Option<Duration>,
 }
 
 impl Flight {
@@ -36,10 +41,13 @@ impl Flight {
     }
 
     /// The relay has confirmed so many in all.
-    pub(super) fn confirmed(&self, chunks: u64) {
+    pub(super) fn confirmed(&self, chunks: u64, now: Instant) {
         let mut known = self.chunks();
         let landed = chunks.saturating_sub(known.confirmed).min(known.handed_at.len() as u64);
-        known.handed_at.drain(..usize::try_from(landed).unwrap_or(usize::MAX));
+        let newest = known.handed_at.drain(..usize::try_from(landed).unwrap_or(usize::MAX)).next_back();
+        if let Some(took) = newest.map(|at| now.saturating_duration_since(at)) {
+            known.way = Some(known.way.map_or(took, |way| way.min(took)));
+        }
         known.confirmed += landed; // what was never sent is not confirmed, whatever a relay says
         drop(known);
         self.0.landed.notify_one();
@@ -52,9 +60,15 @@ impl Flight {
 
     /// Waits until more may follow. May be cancelled without a loss.
     pub(super) async fn has_room(&self) {
-        while self.age(Instant::now()).is_some_and(|age| age > UNDER_WAY_TIME_MAX) {
+        while !self.is_free(Instant::now()) {
             self.0.landed.notified().await;
         }
+    }
+
+    fn is_free(&self, now: Instant) -> bool {
+        let known = self.chunks();
+        let way = known.way.unwrap_or(WAY_TIME_MAX).min(WAY_TIME_MAX);
+        known.handed_at.front().is_none_or(|&at| now.saturating_duration_since(at) <= QUEUE_TIME_MAX + way)
     }
 
     fn chunks(&self) -> MutexGuard<'_, Chunks> {
@@ -75,23 +89,37 @@ mod tests {
         assert_eq!(flight.age(at(0)), None);
         (0..4).for_each(|n| flight.handed(at(100 * n)));
         assert_eq!(flight.age(at(500)), Some(Duration::from_millis(500)));
-        flight.confirmed(3);
-        flight.confirmed(2); // late, and known already
+        flight.confirmed(3, at(500));
+        flight.confirmed(2, at(500)); // late, and known already
         assert_eq!(flight.age(at(500)), Some(Duration::from_millis(200)));
-        flight.confirmed(9); // more than there were
+        flight.confirmed(9, at(500)); // more than there were
         assert_eq!(flight.age(at(500)), None);
     }
 
     #[test]
-    fn nothing_follows_what_has_been_under_way_for_long() {
+    fn nothing_follows_what_has_been_under_way_for_longer_than_the_way_takes() {
+        let (flight, began) = (Flight::default(), Instant::now());
+        let at = |ms| began + Duration::from_millis(ms);
+        flight.handed(at(0));
+        assert!(flight.is_free(at(1_400)), "nothing is known of the way yet");
+        assert!(!flight.is_free(at(1_600)));
+        flight.confirmed(1, at(300));
+        flight.handed(at(400));
+        assert!(flight.is_free(at(1_200)) && !flight.is_free(at(1_201)));
+        flight.confirmed(2, at(440));
+        flight.handed(at(500));
+        assert!(flight.is_free(at(1_040)) && !flight.is_free(at(1_041)));
+        flight.confirmed(3, at(1_041));
+        assert!(flight.is_free(at(9_000)));
+    }
+
+    #[test]
+    fn confirmation_lets_the_next_one_follow() {
         let flight = Flight::default();
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
-        flight.handed(Instant::now());
-        assert!(flight.has_room().now_or_never().is_some());
-        flight.confirmed(1);
-        flight.handed(long_ago);
-        assert!(flight.has_room().now_or_never().is_none());
-        flight.confirmed(2);
-        assert!(flight.has_room().now_or_never().is_some());
+        flight.handed(Instant::now().checked_sub(Duration::from_secs(5)).unwrap());
+        let mut waiting = Box::pin(flight.has_room());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        flight.confirmed(1, Instant::now());
+        assert!(waiting.now_or_never().is_some());
     }
 }

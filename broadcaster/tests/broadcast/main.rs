@@ -284,7 +284,7 @@ async fn film_is_sent_with_its_sound_cut_where_the_picture_is() {
     assert!(sent as u64 + dropped >= 175, "{sent} {dropped}");
     assert_eq!(decoded_frames(&track_bytes(&media, 1), &folder), chunks(&media, 1).len());
     let packets = chunks(&media, 2).len();
-    assert!((250..=305).contains(&packets), "{packets}");
+    assert!(packets <= 305 && (packets >= 250 || dropped > 0), "{packets} {dropped}");
     assert!(decoded_frames(&track_bytes(&media, 2), &folder).abs_diff(packets) <= 1);
     assert!(!wait_for_state(&broadcast, BroadcastState::Ended).await.failed);
 }

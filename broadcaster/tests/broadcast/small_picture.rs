@@ -64,7 +64,7 @@ async fn smaller_picture_has_the_frames_and_segments_of_the_picture() {
 #[tokio::test]
 async fn film_has_a_smaller_picture_too_and_all_of_it_is_sealed() {
     let folder = Folder::new("small-film");
-    let film = SourceChoice::File { path: make_film(&folder, 8), repeat: false };
+    let film = SourceChoice::File { path: make_film(&folder, 20), repeat: false };
     let relay = FakeRelay::start().await;
     let directory = FakeDirectory::start(&[&relay]).await;
     let broadcast = broadcast(&directory, film, SoundChoice::System, true).await;
@@ -72,7 +72,7 @@ async fn film_has_a_smaller_picture_too_and_all_of_it_is_sealed() {
     let mut kinds: Vec<_> = publisher.tracks.iter().map(|track| (track.track.0, track.kind)).collect();
     kinds.sort_by_key(|(track, _)| *track);
     assert_eq!(kinds, [(1, TrackKind::Video), (2, TrackKind::Sound), (SMALL, TrackKind::Video)]);
-    let media = publisher.take(SMALL, 130).await;
+    let media = publisher.take(SMALL, 80).await;
     assert_aligned(&media);
     let small: Vec<Media> = media.into_iter().filter(|media| media.header.track.0 == SMALL).collect();
     let shown = opened(&mut opener(&broadcast), &small);
