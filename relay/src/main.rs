@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use relay::{Config, Flags, Relay, drain};
 use service::{Lifecycle, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(Flags::parse()).await {
+    let command = service::flags::without_empty_variables(Flags::command());
+    let flags = Flags::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    match start(flags).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("relay: {error:#}");

@@ -54,6 +54,8 @@ struct State {
     source: Source,
     /// The relays that the stream comes through before this one, its origin first; none at its origin.
     path: Arc<[RelayName]>,
+    /// Until when the broadcaster may repeat what has come from another relay before it came here itself.
+    repeats_until: Option<Instant>,
     /// Counts how often epoch or path became others.
     path_version: u64,
     /// Counts the publishers and upstreams this stream has had; the newest one is the one that may send.
@@ -103,6 +105,7 @@ impl Stream {
             epoch,
             source: Source::left(now),
             path: Arc::new([]),
+            repeats_until: None,
             path_version: 0,
             session: 0,
             gone: None,

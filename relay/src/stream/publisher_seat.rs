@@ -89,7 +89,11 @@ impl PublisherSeat {
             return Err(PushError::Ended);
         }
         let bytes = message.len() as u64;
-        state.window.push(header, message, now)?;
+        if state.repeats_until.is_some_and(|until| now < until || state.window.has_init_to_come()) {
+            state.window.splice(header, message, now)?;
+        } else {
+            state.window.push(header, message, now)?;
+        }
         let becomes_live = header.kind == MediaKind::Chunk && state.source.chunk_arrived();
         drop(state);
         self.stream.metrics.took_in(header.kind, bytes);

@@ -12,7 +12,7 @@ use std::{
 use protocol::{
     ErrorCode, RelayName, StreamId, TrackInfo, ViewerId,
     http::{CarriedStream, Heartbeat, RelayLoad},
-    limits::{BROADCASTER_AWAY_TIME_MAX, EDGE_DEPTH_MAX, EDGES_PER_RELAY_MAX, TICKET_TIME},
+    limits::{BROADCASTER_AWAY_TIME_MAX, EDGE_DEPTH_MAX, EDGES_PER_RELAY_MAX, MOVE_OVERLAP_TIME_MAX, TICKET_TIME},
 };
 use thiserror::Error;
 use tokio::{sync::Notify, time::Instant};
@@ -168,7 +168,7 @@ impl Streams {
                 Arc::new(self.new_stream(&rooms, id, now))
             }
         };
-        let session = stream.seat_publisher(epoch, tracks)?;
+        let session = stream.seat_publisher(epoch, tracks, now)?;
         rooms.past.remove(&id);
         rooms.streams.insert(id, Arc::clone(&stream));
         self.metrics.streams.set(rooms.streams.len() as i64);
@@ -443,7 +443,7 @@ impl Rooms {
 
 impl Stream {
     /// Makes the caller the publisher; gives the number of its session.
-    fn seat_publisher(&self, epoch: u32, tracks: Vec<TrackInfo>) -> Result<u64, Refused> {
+    fn seat_publisher(&self, epoch: u32, tracks: Vec<TrackInfo>, now: Instant) -> Result<u64, Refused> {
         let mut state = self.state();
         let connected = state.source.is_broadcaster();
         if epoch < state.epoch {
@@ -452,12 +452,16 @@ impl Stream {
         if epoch == state.epoch && connected {
             return Err(Refused::PublisherPresent);
         }
+        let came_from_upstream = !state.path.is_empty();
         state.comes_through(epoch, Vec::new());
+        state.repeats_until = None;
         state.session += 1;
         state.source = Source::Broadcaster { chunk_arrived: false };
         state.keys_wanted.clear();
         state.moving = None;
-        if *state.tracks == *tracks {
+        if *state.tracks == *tracks && came_from_upstream {
+            state.repeats_until = Some(now + MOVE_OVERLAP_TIME_MAX);
+        } else if *state.tracks == *tracks {
             state.window.begin_again();
         } else {
             state.begin(tracks);

@@ -371,10 +371,14 @@ async fn broadcaster_that_comes_to_an_edge_makes_it_the_origin() {
     viewer.payloads(6).await;
     let mut sender = broadcaster(&pair.edge, "edge", 1).await;
     pair.origin.metrics_say("relay_edges 0").await;
+    // It begins with the segment that is under way, of which the viewer has had the first two chunks.
     sender.init(PICTURE).await;
+    for chunk in 0..3 {
+        sender.chunk(PICTURE, 0, chunk).await;
+    }
     sender.chunk(PICTURE, 1, 0).await;
     let (texts, payload) = texts_until_media(&mut viewer).await;
-    assert_eq!((payload.as_str(), &texts[..]), ("init of 1", &[][..]));
+    assert_eq!((payload.as_str(), &texts[..]), ("1/0/2", &[][..]), "nothing twice, and without a word");
     assert_eq!(viewer.payloads(1).await, ["1/1/0"]);
     pair.edge.metrics_say("relay_pulls 0").await;
     // The old origin may be an edge of the new one.

@@ -267,6 +267,13 @@ async fn publisher_is_told_who_watches_once_a_second_at_most_and_only_what_is_ne
     assert_eq!(told(), Some(vec![2]));
 }
 
+/// A message as it comes over the wire, whose payload is always the same.
+fn push_whole(seat: &PublisherSeat, kind: MediaKind, segment: u32) -> Result<(), PushError> {
+    let key = kind == MediaKind::Chunk;
+    let header = MediaHeader { kind, key, sealed: false, track: TrackNumber(1), segment, chunk: 0, captured_at_us: 0 };
+    seat.push(&header, header.message(b"media").into(), Instant::now())
+}
+
 fn name(text: &str) -> RelayName {
     text.parse().unwrap()
 }
@@ -354,10 +361,16 @@ async fn broadcaster_takes_over_from_an_upstream_and_no_upstream_from_it() {
     assert_eq!(pushed(&upstream, MediaKind::Chunk, 9), Err(PushError::Superseded));
     assert_eq!(streams.demand(id(1)).unwrap().now(), crate::stream::demand::Wanted::Nothing);
     assert_eq!(streams.pull(id(1), origin(9, &["other"])).unwrap_err(), Refused::PublisherPresent);
-    push(&seat, MediaKind::Init, 0).unwrap();
-    push(&seat, MediaKind::Chunk, 9).unwrap();
+    push_whole(&seat, MediaKind::Init, 0).unwrap();
+    // It begins with its newest segment, which has come from the upstream already.
+    push_whole(&seat, MediaKind::Chunk, 7).unwrap();
     drop(upstream);
+    assert_eq!(events(&mut viewer), Vec::<&str>::new());
+    push_whole(&seat, MediaKind::Chunk, 9).unwrap();
     assert_eq!(events(&mut viewer), ["media"]);
+    // Not for ever: whoever counts backwards is told so.
+    tokio::time::advance(MOVE_OVERLAP_TIME_MAX).await;
+    assert!(matches!(push_whole(&seat, MediaKind::Chunk, 8), Err(PushError::Refused(_))));
     assert_eq!(streams.report().streams[0].depth, 0);
     // Gone again, it may be pulled from where it went; what is older may not.
     drop(seat);

@@ -20,6 +20,12 @@ impl Window {
         }
     }
 
+    /// Whether an init segment waits for a key frame.
+    #[must_use]
+    pub fn has_init_to_come(&self) -> bool {
+        self.tracks.iter().any(|track| track.init_to_come.is_some())
+    }
+
     /// Chunks of a track are missing before the one that comes next.
     pub fn lacks(&mut self, track: TrackNumber, chunks: u64) {
         if let Some(track) = self.track_mut(track) {
