@@ -19,7 +19,7 @@ use crate::{
 const FRESH: Duration = Duration::from_millis(500);
 
 /// For this long everybody must show before the next thing is broken.
-const CALM: Duration = Duration::from_millis(1500);
+const CALM: Duration = Duration::from_secs(1);
 
 /// Longest wait for calm: viewers that need longer are lost, and the scene goes on without them.
 const CALM_TIME_MAX: Duration = Duration::from_secs(30);
