@@ -31,7 +31,13 @@ pub fn init(format: LogFormat) -> Result<()> {
     let filter = LIBRARIES_THAT_WRITE_WHAT_THEY_CARRY.iter().try_fold(filter, |filter, library| {
         Ok::<_, anyhow::Error>(filter.add_directive(format!("{library}=info").parse()?))
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        // It would say on the standard error output that nothing can be said there, and panic: a reader of logs that has gone is
+        // no reason to end anything, or to be unable to.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),

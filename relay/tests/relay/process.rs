@@ -6,8 +6,8 @@ use protocol::{ErrorCode, ticket::Action};
 use relay::data_dir::DataDir;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
     time::timeout,
 };
 
@@ -20,6 +20,17 @@ async fn start(folder: &std::path::Path) -> (Child, SocketAddr) {
 
 /// The binary with more arguments.
 pub(crate) async fn start_with(folder: &std::path::Path, arguments: &[&str]) -> (Child, SocketAddr) {
+    let (process, address, mut log) = start_logging(folder, arguments).await;
+    // Read on, so that the process never blocks on its log.
+    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    (process, address)
+}
+
+/// The binary, and what it still logs.
+async fn start_logging(
+    folder: &std::path::Path,
+    arguments: &[&str],
+) -> (Child, SocketAddr, Lines<BufReader<ChildStderr>>) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_relay"))
         .args(["--name", "relay-1", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"])
         .args(["--directory", "http://127.0.0.1:9", "--log-format", "json", "--data-dir"])
@@ -36,9 +47,7 @@ pub(crate) async fn start_with(folder: &std::path::Path, arguments: &[&str]) -> 
         assert!(!line.contains("secret-of-tests"), "{line}");
         let line: Value = serde_json::from_str(&line).unwrap();
         if line["message"] == "serving" {
-            // Read on, so that the process never blocks on its log.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return (process, line["listen"].as_str().unwrap().parse().unwrap());
+            return (process, line["listen"].as_str().unwrap().parse().unwrap(), lines);
         }
     }
 }
@@ -70,6 +79,22 @@ async fn sigterm_without_a_directory_to_be_found_sends_everybody_away_soon_and_e
     terminate(&process).await;
     broadcaster.ends_with(ErrorCode::ShuttingDown).await;
     drop(broadcaster);
+    assert!(timeout(Duration::from_secs(8), process.wait()).await.unwrap().unwrap().success());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn relay_whose_log_nobody_reads_any_more_serves_on_and_ends_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, address, log) = start_logging(folder.path(), &[]).await;
+    drop(log);
+    // It logs that this one is refused, and that the next one is.
+    for _ in 0..2 {
+        let mut stranger = Peer::connect(address, None).await;
+        stranger.say(json!({"type": "watch_stream", "protocol": 1, "ticket": "none"})).await;
+        stranger.ends_with(ErrorCode::NoRelay).await;
+    }
+    terminate(&process).await;
     assert!(timeout(Duration::from_secs(8), process.wait()).await.unwrap().unwrap().success());
 }
 
