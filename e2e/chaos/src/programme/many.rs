@@ -137,7 +137,8 @@ pub(super) async fn hot(quick: bool) -> Vec<Finding> {
 }
 
 pub(super) async fn breathing(quick: bool) -> Vec<Finding> {
-    let (relays, stay) = if quick { (2, 5) } else { (4, 10) };
+    // Those who stay leave more of one relay free than a directory wants to keep.
+    let (relays, stay) = (if quick { 2 } else { 4 }, 5);
     let scenes::Breathed { tape, rising, falling, relays, fallen_after, failures } =
         scenes::breathing(relays, stay).await;
     let what = "relays started and drained with the load";
