@@ -79,6 +79,7 @@ impl Crowd {
                 let mut row = Row::join(&share, &watching)?;
                 // Whoever waits for it may have given up; the window never begins then.
                 let _ = joined.send(());
+                drop(joined);
                 row.watch()?;
                 Ok(row.leave())
             })

@@ -61,6 +61,8 @@ async function certificate(stage: Stage): Promise<{ cert: string; key: string }>
   stage.atEnd(() => rm(folder, { recursive: true, force: true }));
   const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
   const subject = ["-subj", "/CN=relay", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"];
+  // Not an authority: servers may not show one as their own.
+  subject.push("-addext", "basicConstraints=critical,CA:FALSE");
   const kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
   await run("openssl", ["req", ...kind, "-keyout", key, "-out", cert, ...subject]);
   return { cert, key };

@@ -1,14 +1,17 @@
-//! Reads the frames of a server (RFC 6455 5.2) as their bytes come, and keeps no more of a media message than its header.
+//! Reads the frames of a server (RFC 6455 5.2) as their bytes come, and keeps no more of a media message than its beginning.
 
 use anyhow::{Result, bail, ensure};
 use protocol::{limits::CONTROL_BYTES_MAX, media_message::MEDIA_HEADER_BYTES};
+
+/// Bytes that are kept of a media message: its header and one of its payload, without which it is none.
+pub const MEDIA_KEPT_BYTES: usize = MEDIA_HEADER_BYTES + 1;
 
 /// What has come whole.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A control message.
     Text(&'a [u8]),
-    /// A media message: its header, and its length with it.
+    /// The beginning of a media message, with [`MEDIA_KEPT_BYTES`] at most, and the length of the whole.
     Media(&'a [u8], u64),
     /// A ping, whose payload is to be sent back.
     Ping(&'a [u8]),
@@ -39,7 +42,7 @@ impl MessageReader {
                 continue;
             };
             let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-            let wanted = if *opcode == 2 { MEDIA_HEADER_BYTES } else { CONTROL_BYTES_MAX };
+            let wanted = if *opcode == 2 { MEDIA_KEPT_BYTES } else { CONTROL_BYTES_MAX };
             let kept = taken.min(wanted.saturating_sub(self.kept.len()));
             self.kept.extend_from_slice(&bytes[..kept]);
             bytes = &bytes[taken..];
@@ -102,7 +105,7 @@ mod tests {
                 };
                 reader.take(part, keep).unwrap();
             }
-            let header: Vec<u8> = (0..MEDIA_HEADER_BYTES as u8).collect();
+            let header: Vec<u8> = (0..MEDIA_KEPT_BYTES as u8).collect();
             let expected = [Message::Text(b"hi"), Message::Ping(b"p"), Message::Media(&header, 256), Message::Close];
             assert_eq!(seen, expected.map(|message| format!("{message:?}")), "{step} bytes at a time");
         }
