@@ -14,6 +14,9 @@ export const BINARIES = resolve(process.env.BINARIES ?? join(import.meta.dirname
 
 const READY_TIME_MAX_MS = 15_000;
 
+/** Time between two of the operator's calls while something is waited for: the directory takes 300 a minute from one address. */
+const OPERATORS_CALL_INTERVAL_MS = 200;
+
 export interface Server {
   program: Program;
   port: number;
@@ -173,7 +176,7 @@ export class System {
       const { relays } = (await answer.json()) as { relays: { name: string; state: string }[] };
       if (relays.some((relay) => relay.name === name && relay.state === "ready")) return;
       if (Date.now() > deadline) throw new Error(`${name} gets no work: ${JSON.stringify(relays)}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, OPERATORS_CALL_INTERVAL_MS));
     }
   }
 
