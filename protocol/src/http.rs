@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use url::Url;
 
-use crate::{BroadcastKey, ErrorCode, RelayName, Secret, StreamId, Title, ViewerId, signing::PublicKey};
+use crate::{
+    BroadcastKey, ErrorCode, RelayName, Secret, StreamId, Title, ViewerId, signing::PublicKey,
+    webtransport::WebTransportAddress,
+};
 
 /// Derives what every HTTP body has.
 macro_rules! body {
@@ -76,6 +79,18 @@ body! {
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         #[ts(type = "string")]
         pub url: Url,
+        /// Where it is reached by WebTransport too, for those who can.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional = nullable)]
+        pub webtransport: Option<WebTransportAddress>,
+    }
+}
+
+impl RelayAddress {
+    /// A relay that is reached by WebSocket alone.
+    #[must_use]
+    pub const fn new(name: RelayName, url: Url) -> Self {
+        Self { name, url, webtransport: None }
     }
 }
 
@@ -87,6 +102,7 @@ impl PartialEq for Assignment {
 
 impl Eq for RelayAddress {}
 
+/// The same relay at the same place. How else it is reached there changes with its certificates, and makes it no other.
 impl PartialEq for RelayAddress {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.url == other.url
@@ -122,6 +138,10 @@ body! {
         pub public_key: PublicKey,
         /// [`crate::PROTOCOL_VERSION`] of the relay.
         pub protocol: u16,
+        /// Where it is reached by WebTransport too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional = nullable)]
+        pub webtransport: Option<WebTransportAddress>,
     }
 }
 
@@ -154,6 +174,10 @@ body! {
         /// Whether it wants to be rid of its streams, because it is about to stop.
         #[serde(default)]
         pub draining: bool,
+        /// Where it is reached by WebTransport too, as of now: its certificates change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional = nullable)]
+        pub webtransport: Option<WebTransportAddress>,
     }
 }
 

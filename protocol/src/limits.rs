@@ -11,11 +11,26 @@ pub const RELAY_NAME_CHARS_MAX: usize = 63;
 /// Longest public URL of a relay, in bytes.
 pub const RELAY_URL_BYTES_MAX: usize = 512;
 
+/// Most certificates a relay may show at a time over WebTransport: the one in use and the next, and as many again while several
+/// of its processes share an address.
+pub const CERTIFICATE_HASHES_MAX: usize = 4;
+
 /// Largest HTTP request body the directory reads: a heartbeat of a relay with every stream it may carry fits.
 pub const HTTP_BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Largest WebSocket message: a 4K key frame at high quality stays below 2 MiB.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How far behind the live edge a viewer over WebTransport may be before the segment it is in is given up for a newer key frame. A
+/// quarter of [`VIEWER_BEHIND_TIME_MAX`]: what was lost costs here one segment, and not all that waits behind it.
+pub const SEGMENT_BEHIND_TIME_MAX: Duration = Duration::from_millis(400);
+
+/// How long a reader waits for the rest of a segment whose successor is there before it gives the segment up.
+pub const SEGMENT_STALL_TIME_MAX: Duration = Duration::from_millis(400);
+
+/// Most segments of one track under way at a time on one session: the one that is read, its successor, and some more that a
+/// burst or the end of short segments brings.
+pub const SEGMENTS_UNDER_WAY_MAX: usize = 4;
 
 /// Largest control (text) message: tickets and track lists are far below.
 pub const CONTROL_BYTES_MAX: usize = 64 * 1024;

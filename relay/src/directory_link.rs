@@ -50,7 +50,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 /// The request header that an [`Assertion`] stands in.
-const ASSERTION_HEADER: &str = "relay-assertion";
+pub(crate) const ASSERTION_HEADER: &str = "relay-assertion";
 
 /// The link.
 #[derive(Debug)]
@@ -137,6 +137,7 @@ impl DirectoryLink {
             region: terms.region.clone(),
             public_key: house.key.public_key(),
             protocol: PROTOCOL_VERSION,
+            webtransport: None,
         };
         let load = LoadMeter::new(Arc::clone(&house.metrics));
         let (complaint, said_at_ms) = (Mutex::default(), AtomicU64::new(0));
@@ -275,6 +276,9 @@ impl DirectoryLink {
             if self.house.streams.remove_viewer(stream, viewer, now) {
                 info!(stream.id = %stream, viewer.id = %viewer, "a viewer was removed by the broadcaster");
             }
+        }
+        for relay in self.house.edges.revoked.hear(orders.revoked, now) {
+            warn!(%relay, "an operator of the directory has revoked another relay; nothing is sent to it or taken from it");
         }
         self.house.drain.order(orders.drain);
         let problem = orders.problem;

@@ -50,9 +50,9 @@ mod tests {
     use super::*;
 
     fn route() -> Route {
-        let relay = |n| RelayAddress {
-            name: format!("relay-{n}").parse().unwrap(),
-            url: format!("ws://localhost:{n}/ws").parse().unwrap(),
+        let relay = |n| {
+            let url = format!("ws://localhost:{n}/ws").parse().unwrap();
+            RelayAddress::new(format!("relay-{n}").parse().unwrap(), url)
         };
         let relays = (1..=3).map(relay).collect();
         Route::new(Assignment { relays, ticket: "ticket".into(), epoch: 1, record: None })

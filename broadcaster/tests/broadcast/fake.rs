@@ -108,7 +108,7 @@ impl FakeDirectory {
         let relays = relays
             .iter()
             .enumerate()
-            .map(|(n, relay)| RelayAddress { name: format!("relay-{}", n + 1).parse().unwrap(), url: relay.url() });
+            .map(|(n, relay)| RelayAddress::new(format!("relay-{}", n + 1).parse().unwrap(), relay.url()));
         let mut directory = Self {
             address: listener.local_addr().unwrap(),
             assignments: Arc::default(),

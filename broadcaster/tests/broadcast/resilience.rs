@@ -15,7 +15,7 @@ use super::{
 };
 
 fn order(relays: &[(&str, &FakeRelay)], ticket: &str, epoch: u32) -> Option<Order> {
-    let relays = relays.iter().map(|(name, relay)| RelayAddress { name: name.parse().unwrap(), url: relay.url() });
+    let relays = relays.iter().map(|(name, relay)| RelayAddress::new(name.parse().unwrap(), relay.url()));
     let assignment = Assignment { relays: relays.collect(), ticket: ticket.into(), epoch, record: None };
     Some(Order::Assignment { assignment })
 }

@@ -136,7 +136,7 @@ async fn broadcast_goes_where_it_is_ordered() {
     let broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
     let mut publisher = first.publisher().await;
     publisher.take(1, 3).await;
-    let relays = vec![protocol::http::RelayAddress { name: "relay-2".parse().unwrap(), url: second.url() }];
+    let relays = vec![protocol::http::RelayAddress::new("relay-2".parse().unwrap(), second.url())];
     let assignment = Assignment { relays, ticket: "ordered".into(), epoch: 5, record: None };
     directory.orders.send(Some(Order::Assignment { assignment })).unwrap();
     let mut moved = second.publisher().await;
@@ -156,7 +156,7 @@ async fn order_is_obeyed_while_no_relay_answers() {
     drop(gone);
     let broadcast = directory.broadcast(SourceChoice::Test, SoundChoice::None).await;
     wait_for(&mut broadcast.status(), |status| status.sentence.contains("can't be reached")).await;
-    let relays = vec![protocol::http::RelayAddress { name: "relay-2".parse().unwrap(), url: second.url() }];
+    let relays = vec![protocol::http::RelayAddress::new("relay-2".parse().unwrap(), second.url())];
     let assignment = Assignment { relays, ticket: "ordered".into(), epoch: 1_000, record: None };
     directory.orders.send(Some(Order::Assignment { assignment })).unwrap();
     assert_eq!(second.publisher().await.ticket.expose(), "ordered");

@@ -3,7 +3,7 @@
 use protocol::{
     ErrorCode, PROTOCOL_VERSION,
     http::{RegisterServer, RelayAddress},
-    limits::{REGION_BYTES_MAX, RELAY_URL_BYTES_MAX},
+    limits::{CERTIFICATE_HASHES_MAX, REGION_BYTES_MAX, RELAY_URL_BYTES_MAX},
 };
 use thiserror::Error;
 
@@ -24,6 +24,12 @@ pub enum InvalidJoining {
     /// Its region is no short word.
     #[error("the relay's region must have 1 to {REGION_BYTES_MAX} bytes, without control characters")]
     Region,
+    /// Its WebTransport address is not its own, or not one that clients can use.
+    #[error(
+        "the relay's WebTransport address must be https:// at the host of its public URL, without user, password or fragment, with \
+         at most {CERTIFICATE_HASHES_MAX} certificate hashes"
+    )]
+    WebTransport,
 }
 
 impl InvalidJoining {
@@ -32,7 +38,7 @@ impl InvalidJoining {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Protocol(_) => ErrorCode::UnsupportedProtocol,
-            Self::Url | Self::UrlTooLong | Self::Region => ErrorCode::InvalidRequest,
+            Self::Url | Self::UrlTooLong | Self::Region | Self::WebTransport => ErrorCode::InvalidRequest,
         }
     }
 }
@@ -53,10 +59,13 @@ impl TryFrom<RegisterServer> for Joining {
         if !bare || !reachable {
             return Err(InvalidJoining::Url);
         }
+        if body.webtransport.as_ref().is_some_and(|address| !address.is_well_formed(url)) {
+            return Err(InvalidJoining::WebTransport);
+        }
         let region =
             body.region.as_deref().map(|region| region_of(region).ok_or(InvalidJoining::Region)).transpose()?;
         Ok(Self {
-            address: RelayAddress { name: body.name, url: body.url },
+            address: RelayAddress { name: body.name, url: body.url, webtransport: body.webtransport },
             streams_max: body.streams_max,
             viewers_max: body.viewers_max,
             egress_bytes_per_s_max: body.egress_bytes_per_s_max,
@@ -78,6 +87,7 @@ pub fn region_of(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::WebTransportAddress;
 
     fn body(url: &str) -> RegisterServer {
         RegisterServer {
@@ -89,6 +99,7 @@ mod tests {
             region: None,
             public_key: "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE".parse().unwrap(),
             protocol: PROTOCOL_VERSION,
+            webtransport: None,
         }
     }
 
@@ -110,6 +121,19 @@ mod tests {
             assert_eq!(refused(body(url)), InvalidJoining::Url, "{url}");
         }
         assert_eq!(refused(body(&format!("ws://relay/{}", "x".repeat(512)))), InvalidJoining::UrlTooLong);
+    }
+
+    #[test]
+    fn web_transport_address_is_at_the_relays_own_host() {
+        let with = |url: &str| {
+            let webtransport = WebTransportAddress { url: url.parse().unwrap(), certificate_hashes: vec![] };
+            Joining::try_from(RegisterServer { webtransport: Some(webtransport), ..body("ws://relay:5001/ws") })
+        };
+        let joining = with("https://relay:5001/wt").unwrap();
+        assert_eq!(joining.address.webtransport.unwrap().url.as_str(), "https://relay:5001/wt");
+        for url in ["https://victim:5001/wt", "http://relay:5001/wt"] {
+            assert_eq!(with(url).unwrap_err(), InvalidJoining::WebTransport, "{url}");
+        }
     }
 
     #[test]

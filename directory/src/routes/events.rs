@@ -133,7 +133,7 @@ mod tests {
     /// A relay on which one stream goes on and off, once per call.
     fn flapping(app: &App) -> impl FnMut() {
         let relay: protocol::RelayName = "relay-1".parse().unwrap();
-        let address = RelayAddress { name: relay.clone(), url: "ws://relay-1/ws".parse().unwrap() };
+        let address = RelayAddress::new(relay.clone(), "ws://relay-1/ws".parse().unwrap());
         let relay_key: PublicKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
         let joining = Joining {
             address,
@@ -165,7 +165,8 @@ mod tests {
             live = !live;
             said_at_ms += 1;
             let streams = vec![CarriedStream { stream: id, epoch: 1, live, viewers: 0, depth: 0 }];
-            let heartbeat = Heartbeat { viewers: 0, streams, load: Default::default(), draining: false };
+            let heartbeat =
+                Heartbeat { viewers: 0, streams, load: Default::default(), draining: false, webtransport: None };
             app.registry(|registry, now_us| registry.heartbeat(now_us, &relay, &relay_key, said_at_ms, heartbeat))
                 .unwrap();
         }

@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn address(text: &str) -> RelayAddress {
-        RelayAddress { name: name(text), url: format!("ws://{text}.example/ws").parse().unwrap() }
+        RelayAddress::new(name(text), format!("ws://{text}.example/ws").parse().unwrap())
     }
 
     fn grant(epoch: u32, issued_at_s: u64, upstreams: &[&str]) -> Grant {
@@ -330,7 +330,7 @@ mod tests {
         let mut world = World::new(&["a", "b", "c"]);
         assert_eq!(world.next(None).unwrap(), "a");
         world.upstreams.succeeded();
-        let elsewhere = RelayAddress { name: name("c"), url: "ws://evil.example/ws".parse().unwrap() };
+        let elsewhere = RelayAddress::new(name("c"), "ws://evil.example/ws".parse().unwrap());
         assert!(world.upstreams.prefer(&[address("x"), elsewhere, address("a")]));
         let attempt = world.upstreams.next(Some(&name("a")), world.now).unwrap();
         assert_eq!(attempt.upstream, address("c"), "at the address that the directory has signed");

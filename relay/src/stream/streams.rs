@@ -365,6 +365,7 @@ impl Streams {
             streams,
             load: RelayLoad::default(),
             draining: false,
+            webtransport: None,
         }
     }
 

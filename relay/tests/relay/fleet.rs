@@ -34,7 +34,7 @@ impl Fleet {
 
 /// Where a relay is reached.
 pub(crate) fn address(name: &str, relay: &TestRelay) -> RelayAddress {
-    RelayAddress { name: relay_name(name), url: format!("ws://{}/ws", relay.address).parse().unwrap() }
+    RelayAddress::new(relay_name(name), format!("ws://{}/ws", relay.address).parse().unwrap())
 }
 
 /// What the directory grants a new viewer of `stream(1)` at the relays `aud`, which pull from `ups`.

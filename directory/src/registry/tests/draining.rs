@@ -23,7 +23,13 @@ fn watched(world: &World, stream: StreamId) -> Vec<String> {
 /// A heartbeat of a relay that wants to be rid of its streams.
 fn leave(world: &mut World, relay: &str, streams: &[CarriedStream]) -> Vec<StreamId> {
     let said_at_ms = world.say();
-    let heartbeat = Heartbeat { viewers: 0, streams: streams.to_vec(), load: Default::default(), draining: true };
+    let heartbeat = Heartbeat {
+        viewers: 0,
+        streams: streams.to_vec(),
+        load: Default::default(),
+        draining: true,
+        webtransport: None,
+    };
     world.registry.heartbeat(world.now_us, &name(relay), &key_of(relay), said_at_ms, heartbeat).unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use protocol::{
-    BroadcastKey, RelayName, StreamId, ViewerId,
+    BroadcastKey, RelayName, StreamId, ViewerId, WebTransportAddress,
     http::{CarriedStream, Heartbeat, ListEvent, RelayAddress, RelayLoad, StreamState, StreamSummary, Visibility},
     signing::PublicKey,
 };
@@ -28,7 +28,7 @@ pub(in crate::registry) fn key() -> BroadcastKey {
 
 pub(in crate::registry) fn joining(relay: &str) -> Joining {
     Joining {
-        address: RelayAddress { name: name(relay), url: format!("ws://{relay}:5001/ws").parse().unwrap() },
+        address: RelayAddress::new(name(relay), format!("ws://{relay}:5001/ws").parse().unwrap()),
         streams_max: 4,
         viewers_max: 100,
         egress_bytes_per_s_max: None,
@@ -108,10 +108,18 @@ impl World {
         load: RelayLoad,
     ) -> Result<Vec<StreamId>, HeartbeatError> {
         let viewers = streams.iter().map(|stream| stream.viewers).sum();
-        let heartbeat = Heartbeat { viewers, streams: streams.to_vec(), load, draining: false };
+        let heartbeat = Heartbeat { viewers, streams: streams.to_vec(), load, draining: false, webtransport: None };
         let (relay, said_at_ms) = (name(relay), self.say());
         let key = self.registry.key_of(&relay).unwrap_or_else(|| key_of(relay.as_str()));
         self.registry.heartbeat(self.now_us, &relay, &key, said_at_ms, heartbeat)
+    }
+
+    /// An idle relay's heartbeat, with where it is reached by WebTransport.
+    pub(in crate::registry) fn report_webtransport(&mut self, relay: &str, webtransport: Option<WebTransportAddress>) {
+        let heartbeat =
+            Heartbeat { viewers: 0, streams: vec![], load: RelayLoad::default(), draining: false, webtransport };
+        let (relay, said_at_ms) = (name(relay), self.say());
+        self.registry.heartbeat(self.now_us, &relay, &key_of(relay.as_str()), said_at_ms, heartbeat).unwrap();
     }
 
     /// The relays that are to be dialled now answer like this.

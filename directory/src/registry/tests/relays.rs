@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::{StreamId, http::StreamState, limits::RELAY_SILENCE_TIME_MAX};
+use protocol::{CertificateHash, StreamId, WebTransportAddress, http::StreamState, limits::RELAY_SILENCE_TIME_MAX};
 
 use super::driver::{World, carried, joining, key_of, name};
 use crate::registry::{HeartbeatError, Joining, RegisterError, lease::RELAYS_MAX};
@@ -28,8 +28,13 @@ fn restarted_relay_registers_again() {
 #[test]
 fn what_a_relay_said_counts_once() {
     let mut world = World::new(&["a"]);
-    let heartbeat =
-        || protocol::http::Heartbeat { viewers: 7, streams: Vec::new(), load: Default::default(), draining: false };
+    let heartbeat = || protocol::http::Heartbeat {
+        viewers: 7,
+        streams: Vec::new(),
+        load: Default::default(),
+        draining: false,
+        webtransport: None,
+    };
     let said_at_ms = world.say();
     let mut send =
         |said_at_ms| world.registry.heartbeat(world.now_us, &name("a"), &key_of("a"), said_at_ms, heartbeat());
@@ -57,11 +62,36 @@ fn name_is_free_again_after_the_silence() {
 fn heartbeat_of_a_stranger_counts_for_nothing() {
     let mut world = World::new(&["a"]);
     assert_eq!(world.report("b", &[]), Err(HeartbeatError::Unknown));
-    let heartbeat =
-        protocol::http::Heartbeat { viewers: 0, streams: Vec::new(), load: Default::default(), draining: false };
+    let heartbeat = protocol::http::Heartbeat {
+        viewers: 0,
+        streams: Vec::new(),
+        load: Default::default(),
+        draining: false,
+        webtransport: None,
+    };
     let said_at_ms = world.say();
     let answer = world.registry.heartbeat(world.now_us, &name("a"), &key_of("another"), said_at_ms, heartbeat);
     assert_eq!(answer, Err(HeartbeatError::Unknown));
+}
+
+#[test]
+fn web_transport_address_is_handed_out_as_the_last_heartbeat_said_and_only_at_the_relays_own_host() {
+    let mut world = World::new(&["a"]);
+    let (stream, place) = world.create("demo");
+    assert_eq!(place.relays[0].webtransport, None, "it has said none");
+    let at = |url: &str| WebTransportAddress {
+        url: url.parse().unwrap(),
+        certificate_hashes: vec![CertificateHash([7; 32])],
+    };
+    let own = at("https://a:5001/wt");
+    for (said, handed_out) in [(Some(own.clone()), Some(own.clone())), (Some(at("https://victim:5001/wt")), None)] {
+        world.report_webtransport("a", said);
+        let place = world.reassign(stream, None).unwrap();
+        assert_eq!(place.relays[0].webtransport, handed_out);
+    }
+    world.report_webtransport("a", Some(own));
+    world.report("a", &[]).unwrap();
+    assert_eq!(world.reassign(stream, None).unwrap().relays[0].webtransport, None, "it offers it no more");
 }
 
 #[test]

@@ -140,8 +140,13 @@ fn heartbeats_are_told_as_the_relays_and_change_no_stream() {
 fn what_a_relay_said_to_one_is_old_at_the_other() {
     let (mut one, mut other) = two();
     let said_at_ms = one.say();
-    let heartbeat =
-        || protocol::http::Heartbeat { viewers: 0, streams: vec![], load: Default::default(), draining: false };
+    let heartbeat = || protocol::http::Heartbeat {
+        viewers: 0,
+        streams: vec![],
+        load: Default::default(),
+        draining: false,
+        webtransport: None,
+    };
     one.registry.heartbeat(one.now_us, &name("a"), &key_of("a"), said_at_ms, heartbeat()).unwrap();
     tell(&mut one, &mut other);
     let again = other.registry.heartbeat(other.now_us, &name("a"), &key_of("a"), said_at_ms, heartbeat());

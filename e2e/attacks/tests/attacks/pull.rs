@@ -60,7 +60,7 @@ impl Puller {
     /// A viewer's ticket that names this relay, and the origin as its upstream.
     fn grant(&self) -> Grant {
         let url = self.created.relay_url.parse().unwrap();
-        let upstream = vec![RelayAddress { name: self.created.relay.clone(), url }];
+        let upstream = vec![RelayAddress::new(self.created.relay.clone(), url)];
         let grant = Grant::watch(self.created.id, 1, vec![self.name.clone()], ViewerId(7), now_ms() / 1000);
         Grant { upstream, ..grant }
     }

@@ -58,9 +58,9 @@ pub async fn chain(size: &Size) -> Chained {
 /// Where the directory might send a viewer: to one relay, which has the stream from the first of these that gives it.
 fn sent(show: &Show, relay: &str, upstream: &[&str], viewer: u64) -> Assignment {
     let url = |name: &str| show.system.relay_url(name);
-    let address = |name: &&str| RelayAddress {
-        name: name.parse().unwrap_or_else(|error| panic!("{name}: {error}")),
-        url: url(name).parse().unwrap_or_else(|error| panic!("{name}: {error}")),
+    let address = |name: &&str| {
+        let relay = name.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
+        RelayAddress::new(relay, url(name).parse().unwrap_or_else(|error| panic!("{name}: {error}")))
     };
     let epoch = show.source().map_or(1, |source| source.standing().epoch);
     let name = address(&relay).name;
