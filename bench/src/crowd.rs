@@ -48,6 +48,8 @@ pub struct Watching {
     pub chunk_bytes: usize,
     /// Chunks of a segment.
     pub key_interval: u32,
+    /// The time between two planned chunks, at least.
+    pub interval_us: u64,
     /// The clock of planned times.
     pub clock: MediaClock,
     /// Set once all viewers have joined.

@@ -17,6 +17,15 @@ pub struct Summary {
     pub max: f64,
 }
 
+/// What a report says of the speed of chunks, in kB/s: bytes over the time from planned to delivered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Speeds {
+    /// The mean over all deliveries.
+    pub average: f64,
+    /// The slowest delivery.
+    pub slowest: f64,
+}
+
 impl Latencies {
     /// Counts one.
     pub fn add(&mut self, latency_us: u64) {
@@ -38,6 +47,16 @@ impl Latencies {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How fast `bytes` were each time; `None` when there is no value.
+    #[must_use]
+    pub fn speeds(&self, bytes: usize) -> Option<Speeds> {
+        // Bytes per millisecond are kB/s. No delivery takes less than a microsecond.
+        let speed = |us: u32| bytes as f64 / (f64::from(us.max(1)) / 1000.0);
+        let slowest = speed(*self.0.iter().max()?);
+        let average = self.0.iter().map(|us| speed(*us)).sum::<f64>() / self.0.len() as f64;
+        Some(Speeds { average, slowest })
     }
 
     /// The percentiles (nearest rank); `None` when there is no value.
@@ -71,5 +90,14 @@ mod tests {
         assert_eq!(latencies.clone().summary(), None);
         latencies.add(1500);
         assert_eq!(latencies.summary(), Some(Summary { p50: 1.5, p99: 1.5, max: 1.5 }));
+    }
+
+    #[test]
+    fn speed_is_the_mean_of_all_deliveries_and_the_slowest_of_them() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.speeds(3_000_000), None);
+        latencies.add(1_000_000);
+        latencies.add(3_000_000);
+        assert_eq!(latencies.speeds(3_000_000), Some(Speeds { average: 2000.0, slowest: 1000.0 }));
     }
 }

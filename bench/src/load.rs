@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use protocol::limits::MESSAGE_BYTES_MAX;
+use protocol::{limits::MESSAGE_BYTES_MAX, media_message::MEDIA_HEADER_BYTES};
 use rustls::ClientConfig;
 use tokio::{
     sync::{mpsc, watch},
@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     crowd::{Crowd, Watching, Window, door::Door},
     latencies::Latencies,
-    media_clock::MediaClock,
+    media_clock::{MediaClock, interval_us},
     process::{load_average, process_time, resident_bytes},
     publisher::{Published, Publisher},
     report::Report,
@@ -34,7 +34,9 @@ pub const STREAMS_MAX: u32 = 256;
 /// Longest measured time.
 pub const SECONDS_MAX: u32 = 600;
 /// Most chunks per second.
-pub const RATE_MAX: u32 = 240;
+pub const RATE_MAX: f64 = 240.0;
+/// Fewest chunks per second: one in a minute.
+pub const RATE_MIN: f64 = 1.0 / 60.0;
 /// Most latencies of one run: all of them are held, 4 bytes each.
 const LATENCIES_MAX: u64 = 100_000_000;
 /// When, within the measured time, a crowd comes.
@@ -48,7 +50,7 @@ pub struct Load {
     /// Streams.
     pub streams: u32,
     /// Chunks per second of each stream.
-    pub rate: u32,
+    pub rate: f64,
     /// Bytes of a chunk's payload.
     pub chunk_bytes: usize,
     /// Chunks of a segment.
@@ -77,13 +79,13 @@ impl Load {
             "give 1 to {STREAMS_MAX} streams, each a viewer"
         );
         ensure!(self.stalled <= VIEWERS_MAX && self.storm <= VIEWERS_MAX, "give at most {VIEWERS_MAX} viewers");
-        ensure!((1..=RATE_MAX).contains(&self.rate), "give 1 to {RATE_MAX} chunks per second");
+        ensure!((RATE_MIN..=RATE_MAX).contains(&self.rate), "give 1 chunk in 60 seconds to {RATE_MAX} in each");
         ensure!((1..=SECONDS_MAX).contains(&self.seconds), "give 1 to {SECONDS_MAX} seconds");
         ensure!(self.warm_up_seconds <= SECONDS_MAX, "give at most {SECONDS_MAX} seconds of warm-up");
         ensure!(self.key_interval > 0, "a segment has at least one chunk");
-        let bytes_max = MESSAGE_BYTES_MAX / 2;
+        let bytes_max = MESSAGE_BYTES_MAX - MEDIA_HEADER_BYTES;
         ensure!((1..=bytes_max).contains(&self.chunk_bytes), "give 1 to {bytes_max} bytes per chunk");
-        let latencies = u64::from(self.viewers) * u64::from(self.rate) * u64::from(self.seconds);
+        let latencies = (f64::from(self.viewers) * self.rate * f64::from(self.seconds)) as u64;
         ensure!(latencies <= LATENCIES_MAX, "that is {latencies} deliveries; at most {LATENCIES_MAX} are measured");
         Ok(())
     }
@@ -98,14 +100,21 @@ impl Load {
             ensure!(self.streams == 1, "a server without a directory carries one stream");
         }
         let mut carried = Vec::new();
-        for number in 1..=self.streams {
-            carried.push(target.open(&format!("Load {number}")).await?);
-        }
-        let report = self.put_on(target, &carried).await;
+        let report = match self.open(target, &mut carried).await {
+            Ok(()) => self.put_on(target, &carried).await,
+            Err(error) => Err(error),
+        };
         for carried in &carried {
             target.close(carried).await;
         }
         report
+    }
+
+    async fn open(&self, target: &Target, carried: &mut Vec<Carried>) -> Result<()> {
+        for number in 1..=self.streams {
+            carried.push(target.open(&format!("Load {number}")).await?);
+        }
+        Ok(())
     }
 
     async fn put_on(&self, target: &Target, carried: &[Carried]) -> Result<Report> {
@@ -140,6 +149,7 @@ impl Load {
         let watching = Watching {
             chunk_bytes: self.chunk_bytes,
             key_interval: self.key_interval,
+            interval_us: interval_us(self.rate),
             clock,
             window: Arc::new(OnceLock::new()),
         };
@@ -164,6 +174,7 @@ impl Load {
         let span = Window { begin_us, end_us: begin_us + u64::from(self.seconds) * 1_000_000 };
         let relay_cpu = self.relay_pid.map(process_time).transpose()?;
         let own_cpu = process_time(std::process::id()).ok();
+        let resident_begin = self.relay_pid.map(resident_bytes).transpose()?;
         watching.window.set(span).map_err(|_| anyhow!("one window per run"))?;
         let storm = (!crowd.is_empty()).then(|| {
             spawn_blocking(move || {
@@ -188,7 +199,7 @@ impl Load {
             storm,
             relay_cpu: relay_cpu_end.zip(relay_cpu).map(|(end, begin)| end.saturating_sub(begin)),
             own_cpu: own_cpu_end.zip(own_cpu).map(|(end, begin)| end.saturating_sub(begin)),
-            resident: [resident_before, resident],
+            resident: [resident_before, resident_begin, resident],
             load_average: [load_average_before, load_average_after],
         })
     }
@@ -200,11 +211,12 @@ impl Load {
     }
 
     fn report(&self, measured: Measured, published: Vec<Published>) -> Report {
-        let Measured { window, seen, storm, relay_cpu, own_cpu, resident, load_average } = measured;
+        let Measured { window, mut seen, storm, relay_cpu, own_cpu, resident, load_average } = measured;
         let due = |(number, published): (usize, &Published)| {
             let planned = (0..).map(|n| published.pace.planned(n).at_us).skip_while(|at_us| *at_us < window.begin_us);
             planned.take_while(|at_us| *at_us < window.end_us).count() as u64 * self.viewers_of(number) as u64
         };
+        let latencies = all_latencies(&mut seen);
         let sum = |count: fn(&Seen) -> u64| seen.iter().map(count).sum::<u64>();
         let chunks_delivered = sum(|seen| seen.chunks);
         let relay_cpu_seconds = relay_cpu.map(|cpu| cpu.as_secs_f64());
@@ -229,13 +241,15 @@ impl Load {
                 .filter(|_| chunks_delivered > 0)
                 .map(|seconds| seconds * 1e6 / chunks_delivered as f64),
             relay_resident_bytes_before: resident[0],
-            relay_resident_bytes: resident[1],
+            relay_resident_bytes_begin: resident[1],
+            relay_resident_bytes: resident[2],
             load_cpu_seconds: own_cpu.map(|cpu| cpu.as_secs_f64()),
             publisher_late_ms: late.summary(),
             load_average_before: load_average[0],
             load_average_after: load_average[1],
             storm_first_chunk_ms: storm.and_then(Latencies::summary),
-            latency_ms: all_latencies(seen).summary(),
+            forwarding_kb_per_s: latencies.speeds(self.chunk_bytes + MEDIA_HEADER_BYTES),
+            latency_ms: latencies.summary(),
         }
     }
 }
@@ -253,7 +267,7 @@ fn publish(
             let count = publishers.len();
             for (number, publisher) in publishers.into_iter().enumerate() {
                 // Streams know nothing of each other: their chunks are spread over the time between two of them.
-                let offset = Duration::from_secs_f64(number as f64 / count as f64 / f64::from(publisher.rate));
+                let offset = Duration::from_secs_f64(number as f64 / count as f64 / publisher.rate);
                 let (registered, stopped) = (registered.clone(), stopped.clone());
                 sending.spawn(async move { (number, publisher.run(offset, registered, stopped).await) });
             }
@@ -274,14 +288,15 @@ struct Measured {
     storm: Option<Latencies>,
     relay_cpu: Option<Duration>,
     own_cpu: Option<Duration>,
-    resident: [Option<u64>; 2],
+    resident: [Option<u64>; 3],
     load_average: [Option<f64>; 2],
 }
 
-fn all_latencies(seen: Vec<Seen>) -> Latencies {
+/// Takes them out: there may be a hundred million.
+fn all_latencies(seen: &mut [Seen]) -> Latencies {
     let mut all = Latencies::default();
     for viewer in seen {
-        all.extend(viewer.latencies);
+        all.extend(std::mem::take(&mut viewer.latencies));
     }
     all
 }
@@ -295,7 +310,7 @@ mod tests {
         let good = Load {
             viewers: 300,
             streams: 1,
-            rate: 30,
+            rate: 30.0,
             chunk_bytes: 10_400,
             key_interval: 60,
             warm_up_seconds: 3,
@@ -310,11 +325,13 @@ mod tests {
         for (bad, words) in [
             (Load { viewers: 20_001, ..good.clone() }, "give 1 to 20000 viewers"),
             (Load { streams: 301, ..good.clone() }, "give 1 to 256 streams"),
-            (Load { rate: 0, ..good.clone() }, "give 1 to 240 chunks per second"),
+            (Load { rate: 0.0, ..good.clone() }, "give 1 chunk in 60 seconds to 240 in each"),
             (Load { seconds: 601, ..good.clone() }, "give 1 to 600 seconds"),
+            (Load { rate: f64::NAN, ..good.clone() }, "give 1 chunk in 60 seconds"),
             (Load { chunk_bytes: 0, ..good.clone() }, "bytes per chunk"),
+            (Load { chunk_bytes: MESSAGE_BYTES_MAX, ..good.clone() }, "bytes per chunk"),
             (Load { key_interval: 0, ..good.clone() }, "at least one chunk"),
-            (Load { viewers: 20_000, rate: 240, seconds: 600, ..good }, "deliveries"),
+            (Load { viewers: 20_000, rate: 240.0, seconds: 600, ..good }, "deliveries"),
         ] {
             let refusal = bad.check().unwrap_err().to_string();
             assert!(refusal.contains(words), "{refusal}");

@@ -25,6 +25,9 @@ use crate::{
 /// How long the relay may take to admit the publisher.
 const REGISTER_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// Bytes of the init segment: about as many as a picture track's `moov` has.
+const INIT_BYTES: usize = 1024;
+
 /// The only track.
 const TRACK: TrackNumber = TrackNumber(1);
 
@@ -38,7 +41,7 @@ pub struct Publisher {
     /// How its certificate is verified, when the address is a `wss:` one.
     pub tls: Option<Arc<ClientConfig>>,
     /// Chunks per second.
-    pub rate: u32,
+    pub rate: f64,
     /// Chunks of a segment.
     pub key_interval: u32,
     /// Bytes of a chunk's payload.
@@ -57,7 +60,7 @@ pub struct Published {
 }
 
 impl Publisher {
-    /// Sends until `stop` says so, `offset` later than it might; tells `registered` when the relay has admitted it.
+    /// Sends the first chunk at once, the second `offset` later, and so on until `stop` says so; tells `registered` when the relay has admitted it.
     ///
     /// # Errors
     /// When the relay refuses, or the connection breaks.
@@ -70,8 +73,7 @@ impl Publisher {
         let mut socket = self.register().await?;
         let (mut to_relay, mut from_relay) = socket.split();
         to_relay.send(self.message(MediaKind::Init, None)).await?;
-        let begin_us = self.clock.now_us() + u64::try_from(offset.as_micros())?;
-        let pace = Pace { begin_us, rate: self.rate, key_interval: self.key_interval };
+        let pace = Pace::from(self.clock.now_us(), offset, self.rate, self.key_interval);
         let mut published = Published { pace, late: Latencies::default() };
         // Whoever waits for it may have given up; the run ends by `stop` then.
         let _ = registered.send(());
@@ -92,7 +94,10 @@ impl Publisher {
                     message = from_relay.next() => heard(message.context("the relay has closed")??)?,
                 }
             }
-            published.late.add(self.clock.now_us().saturating_sub(planned.at_us));
+            // The first one's time has passed before there was a connection.
+            if n > 0 {
+                published.late.add(self.clock.now_us().saturating_sub(planned.at_us));
+            }
             to_relay.send(self.message(MediaKind::Chunk, Some(planned))).await?;
         }
         Ok(published)
@@ -141,7 +146,11 @@ impl Publisher {
             chunk: planned.chunk,
             captured_at_us: planned.at_us,
         };
-        Message::binary(header.message(&vec![0xa5; self.chunk_bytes]))
+        let bytes = match kind {
+            MediaKind::Init => INIT_BYTES,
+            MediaKind::Chunk => self.chunk_bytes,
+        };
+        Message::binary(header.message(&vec![0xa5; bytes]))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::latencies::Summary;
+use crate::latencies::{Speeds, Summary};
 
 /// The figures of one run.
 #[derive(Debug, Serialize)]
@@ -14,7 +14,7 @@ pub struct Report {
     /// Length of the measured time.
     pub seconds: f64,
     /// Chunks per second that were planned.
-    pub rate: u32,
+    pub rate: f64,
     /// Bytes of a chunk's payload.
     pub chunk_bytes: usize,
     /// Chunks that should have reached viewers in the measured time: those planned, times the viewers.
@@ -33,6 +33,8 @@ pub struct Report {
     pub gap_ms_max: f64,
     /// From a chunk's planned time of sending until a viewer had its last byte, over all of them.
     pub latency_ms: Option<Summary>,
+    /// The same as speeds.
+    pub forwarding_kb_per_s: Option<Speeds>,
     /// How late chunks were sent: a part of the latency that is not the relay's.
     pub publisher_late_ms: Option<Summary>,
     /// The relay's user and system time in the measured time; `None` when it was not asked for.
@@ -41,6 +43,8 @@ pub struct Report {
     pub relay_us_per_chunk: Option<f64>,
     /// The relay's memory before the viewers came.
     pub relay_resident_bytes_before: Option<u64>,
+    /// The relay's memory at the begin of the measured time.
+    pub relay_resident_bytes_begin: Option<u64>,
     /// The relay's memory at the end of the measured time.
     pub relay_resident_bytes: Option<u64>,
     /// How long those who came at once waited for their first chunk.

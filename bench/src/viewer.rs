@@ -83,10 +83,10 @@ impl Viewer {
         self.counter.newest_us.is_some()
     }
 
-    /// Whether it has had all that was planned before `end_us`.
+    /// Whether it has had all that was planned before `end_us`: what follows the newest is planned for later.
     #[must_use]
     pub fn is_past(&self, end_us: u64) -> bool {
-        self.counter.newest_us.is_some_and(|newest_us| newest_us >= end_us)
+        self.counter.newest_us.is_some_and(|newest_us| newest_us + self.counter.watching.interval_us >= end_us)
     }
 
     /// What it was sent.

@@ -24,7 +24,7 @@ const MOST_BISECTIONS = 3;
 const MOST_VIEWERS_MAX = 12_000;
 
 /** The relay must not be what turns viewers away. */
-const RELAY_FLAGS = ["--viewers-max", "20000"];
+const RELAY_FLAGS = ["--viewers-max", "20000", "--streams-max", "256"];
 
 const us = (report: Report) => report.relay_us_per_chunk;
 const p99 = (report: Report) => report.latency_ms?.p99 ?? Number.POSITIVE_INFINITY;

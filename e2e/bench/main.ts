@@ -27,6 +27,7 @@ Object.assign(process.env, {
   CONNECTIONS_PER_ADDRESS: "0",
   WATCHES_PER_MINUTE: "1000000",
   CALLS_PER_MINUTE: "1000000",
+  CREATES_PER_MINUTE: "1000000",
 });
 
 const PARTS: Part[] = [

@@ -46,9 +46,9 @@ struct Flags {
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     storm: u32,
 
-    /// Chunks per second of each stream
-    #[arg(long, default_value_t = 30, value_name = "COUNT")]
-    rate: u32,
+    /// Chunks per second of each stream: 0.1 is one in ten seconds
+    #[arg(long, default_value_t = 30.0, value_name = "COUNT")]
+    rate: f64,
 
     /// Bytes of each chunk: 10,400 at 30 a second are 2.5 Mbit/s
     #[arg(long, default_value_t = 10_400, value_name = "BYTES")]
