@@ -1,6 +1,7 @@
 //! A relay: takes streams from broadcasters, or from other relays, and hands them on to viewers and other relays, as they are. It
 //! never looks into media; who may do what is said by tickets, which it verifies with the directory's public key alone.
 
+pub mod admission;
 pub mod config;
 pub mod connection;
 pub mod data_dir;

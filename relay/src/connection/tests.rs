@@ -5,6 +5,7 @@ use protocol::control::{FromBroadcaster, FromViewer};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::admission::check_tracks;
 
 /// Whatever comes of it, it is a message or an error in bounded words.
 fn is_judged(text: &str) -> Result<(), TestCaseError> {

@@ -3,7 +3,7 @@
 use protocol::{RelayName, control::ToViewer, limits::EDGE_DEPTH_MAX};
 
 use super::super::link::Failure;
-use crate::{connection::check_tracks, stream::Origin};
+use crate::{admission::check_tracks, stream::Origin};
 
 /// Reads `watching` of `upstream` for the relay `own`.
 ///
