@@ -1,7 +1,7 @@
 // The host of a page in an ordinary browser: the directory is where the page comes from.
 import { Directory } from "../directory/directory";
 import type { EventSourceLike } from "../directory/live_list";
-import { openWebSocket } from "../player/transport/websocket";
+import { openWebSocket } from "../transport/websocket";
 import type { Host } from "./host";
 
 export function browserHost(): Host {

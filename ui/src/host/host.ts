@@ -1,7 +1,7 @@
 // What the pages need of the place they run in. Views talk to this and never ask where they are in any other way.
 import type { Directory } from "../directory/directory";
-import type { OpenTransport } from "../player/transport/transport";
 import type { Visibility } from "../protocol/generated/Visibility";
+import type { OpenTransport } from "../transport/transport";
 import type { Broadcast } from "./broadcast";
 import type { AppQuality, SoundChoice, SourceChoice, SourceInfo } from "./source";
 

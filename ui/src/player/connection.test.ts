@@ -203,7 +203,7 @@ describe("answers of the directory", () => {
       asked += 1;
       return new Promise<WatchAnswer>(() => {});
     };
-    const openTransport = (url: string, signal: AbortSignal) => new FakeTransport(url, signal);
+    const openTransport = ({ url }: { url: string }, signal: AbortSignal) => new FakeTransport(url, signal);
     const passwords = { recall: () => null, remember: nothing, forget: nothing, ask: async () => "" };
     const options = { streamId: "s", api: { watch }, passwords, openTransport, events, signal: life.signal };
     void new Connection(options).run();

@@ -3,6 +3,7 @@
 
 import type { MediaMessage } from "../protocol/media_message";
 import type { RelayAddress, TrackInfo, WatchAnswer } from "../protocol/messages";
+import type { OpenTransport, TransportKind } from "../transport/transport";
 import { Admissions, BUSY_MS, type Passwords, type WatchApi } from "./admission";
 import { pauseBefore } from "./backoff";
 import { machineNetwork, type Network, type NetworkEvent } from "./network";
@@ -10,7 +11,6 @@ import type { Outcome } from "./outcome";
 import { RelayRound } from "./relay_round";
 import type { FailureCode } from "./state";
 import { Stay } from "./stay";
-import type { OpenTransport } from "./transport/transport";
 import { type Watching, Wish } from "./wish";
 
 /** A relay that served for this long was healthy: the next attempt comes at once. */
@@ -96,6 +96,11 @@ export class Connection {
           return;
       }
     }
+  }
+
+  /** What the media travel by; null while there is no connection. */
+  get transportKind(): TransportKind | null {
+    return this.#present?.transportKind ?? null;
   }
 
   /** Another picture may be wanted than before. */

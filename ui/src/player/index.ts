@@ -5,6 +5,8 @@ import { LivePlayer } from "./live_player";
 export type { ApiFailureCode } from "../protocol/api_failure";
 export { ApiFailure } from "../protocol/api_failure";
 export type { WatchAnswer } from "../protocol/messages";
+export type { OpenTransport, Transport } from "../transport/transport";
+export { openWebSocket } from "../transport/websocket";
 export type { Credentials, WatchApi } from "./admission";
 export type { StartOptions } from "./live_player";
 export { rememberPassword } from "./password_memory";
@@ -12,8 +14,6 @@ export type { RenditionFacts } from "./renditions";
 export type { Clock } from "./session";
 export type { FailureCode, PlayerState } from "./state";
 export type { PlayerStats } from "./stats";
-export type { OpenTransport, Transport } from "./transport/transport";
-export { openWebSocket } from "./transport/websocket";
 export { LivePlayer };
 
 declare global {

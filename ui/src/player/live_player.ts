@@ -1,5 +1,6 @@
 // <live-player>: the player as one element. `start` begins, `stop` (or leaving the page) ends everything it began.
 
+import type { OpenTransport } from "../transport/transport";
 import type { WatchApi } from "./admission";
 import { Controls } from "./controls";
 import { engineOf } from "./engine";
@@ -7,7 +8,6 @@ import { PLAYER_STYLES } from "./player_styles";
 import { type Clock, Session } from "./session";
 import type { PlayerState } from "./state";
 import { NO_STATS, type PlayerStats } from "./stats";
-import type { OpenTransport } from "./transport/transport";
 import { recallVolume } from "./volume_memory";
 
 export interface StartOptions {

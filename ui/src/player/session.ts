@@ -2,6 +2,7 @@
 
 import type { MediaMessage } from "../protocol/media_message";
 import type { WatchAnswer } from "../protocol/messages";
+import type { OpenTransport } from "../transport/transport";
 import type { Passwords, PasswordWanted, WatchApi } from "./admission";
 import { Composure } from "./composure";
 import { Connection } from "./connection";
@@ -15,7 +16,6 @@ import { Playback } from "./playback";
 import { Renditions } from "./renditions";
 import { IDLE, type PlayerEvent, type PlayerModel, type PlayerState, reduce, sameState, stateOf } from "./state";
 import { LatencyMeter, NO_STATS, type PlayerStats, RateMeter } from "./stats";
-import type { OpenTransport } from "./transport/transport";
 import { Unsealing } from "./unsealing";
 
 /** Tells the directory's time, in milliseconds since the Unix epoch. */
@@ -296,6 +296,7 @@ export class Session {
       height: video.videoHeight,
       rendition: this.#renditions.facts,
       bitsPerSecond: this.#bytes.perSecond(now) * 8,
+      transport: this.#connection.transportKind,
       viewers: this.#counts.viewers,
       chunksSkipped: this.#counts.skipped,
       tampered: this.options.contentKey === null ? null : this.#unsealing.tampered,

@@ -1,5 +1,6 @@
 // What the player measures of itself, for people and for tests. Pure sums; the parts report to it.
 
+import type { TransportKind } from "../transport/transport";
 import type { RenditionFacts } from "./renditions";
 
 export interface PlayerStats {
@@ -14,6 +15,8 @@ export interface PlayerStats {
   /** The pictures to choose from; null where there is one. */
   rendition: RenditionFacts | null;
   bitsPerSecond: number;
+  /** What the media travel by; null while there is no connection. */
+  transport: TransportKind | null;
   /** People who watch on the same relay; null until the relay has said so. */
   viewers: number | null;
   /** Chunks that the relay left out because this viewer fell behind. */
@@ -43,6 +46,7 @@ export const NO_STATS: PlayerStats = {
   height: 0,
   rendition: null,
   bitsPerSecond: 0,
+  transport: null,
   viewers: null,
   chunksSkipped: 0,
   tampered: null,

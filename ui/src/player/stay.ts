@@ -4,13 +4,13 @@
 import type { MediaMessage } from "../protocol/media_message";
 import type { RelayAddress, ToViewer, WatchAnswer } from "../protocol/messages";
 import { LOOK_MS } from "../protocol/quiet";
+import type { OpenTransport, TransportKind } from "../transport/transport";
 import type { Admissions } from "./admission";
 import type { ConnectionEvents } from "./connection";
 import { Course, Handover } from "./handover";
 import { NEXT, type Outcome, outcomeOf, wantsTicket } from "./outcome";
 import type { RelayRound } from "./relay_round";
 import { MediaSilence } from "./renewal";
-import type { OpenTransport } from "./transport/transport";
 import { Visit } from "./visit";
 import { isSwitch, sameTracks, type Watching, type Wish } from "./wish";
 
@@ -69,6 +69,11 @@ export class Stay {
   /** Where the viewer is. */
   get relay(): RelayAddress {
     return this.#main.relay;
+  }
+
+  /** What the connection to it travels by; null before it is open. */
+  get transportKind(): TransportKind | null {
+    return this.#main.transportKind;
   }
 
   /** When that relay accepted the ticket; null before. */

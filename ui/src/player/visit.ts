@@ -10,7 +10,7 @@ import {
   type ToViewer,
 } from "../protocol/messages";
 import { CLIENT_PATIENCE_MS, Hearing } from "../protocol/quiet";
-import type { OpenTransport, Transport } from "./transport/transport";
+import type { OpenTransport, Transport, TransportKind } from "../transport/transport";
 
 /** How long a relay may take to accept and to answer the hello: a slow mobile handshake. */
 export const OPEN_TIME_MS_MAX = 6000;
@@ -46,7 +46,7 @@ export class Visit {
     private readonly events: VisitEvents,
   ) {
     try {
-      this.#transport = openTransport(relay.url, this.#life.signal);
+      this.#transport = openTransport(relay, this.#life.signal);
     } catch {
       queueMicrotask(() => this.#closed());
       return;
@@ -68,6 +68,11 @@ export class Visit {
     this.#life.abort();
   }
 
+  /** What it travels by; null before it is open. */
+  get transportKind(): TransportKind | null {
+    return this.#transport?.kind ?? null;
+  }
+
   /** How long it has been silent. */
   silentMs(nowMs: number): number {
     return this.#hearing.look(nowMs);
@@ -87,7 +92,7 @@ export class Visit {
     this.events.closed(this);
   }
 
-  #take(data: string | ArrayBuffer): void {
+  #take(data: string | ArrayBuffer | Uint8Array<ArrayBuffer>): void {
     if (this.#life.signal.aborted) return;
     this.#hearing.heard(performance.now());
     if (typeof data !== "string") {

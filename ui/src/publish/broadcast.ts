@@ -6,6 +6,7 @@ import type { CreatedStream } from "../protocol/generated/CreatedStream";
 import type { Order } from "../protocol/generated/Order";
 import type { Visibility } from "../protocol/generated/Visibility";
 import { Sealer, StreamKey } from "../protocol/seal";
+import { openWebSocket } from "../transport/websocket";
 import { sentence } from "../words/sentence";
 import { type Captured, capture } from "./capture";
 import type { Quality } from "./codec";
@@ -206,7 +207,7 @@ export class BrowserBroadcast implements Broadcast {
       assignment: created.assignment,
       reassign: (failed) => directory.assignment(created.id, created.broadcast_key, failed),
       restore: (record) => directory.restore(created.broadcast_key, record),
-      openSocket: (url) => new WebSocket(url),
+      openTransport: openWebSocket,
       tracks: () => trackList(this.#picture.chosen, this.#picture.smallConfig, this.#sound !== undefined),
       now: () => performance.now(),
       rate: this.#rate,

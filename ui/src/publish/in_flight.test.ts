@@ -1,10 +1,12 @@
 import { expect, it } from "vitest";
 import { InFlight } from "./in_flight";
 
+const QUEUE = {};
+
 it("is behind by the age of the oldest chunk that is not confirmed", () => {
   const flight = new InFlight();
   expect(flight.delayMs(100)).toBe(0);
-  for (const at of [100, 133, 166]) flight.sent(at);
+  for (const at of [100, 133, 166]) flight.sent(at, QUEUE);
   expect(flight.delayMs(200)).toBe(100);
   flight.confirmed(2);
   expect(flight.delayMs(200)).toBe(34);
@@ -14,21 +16,21 @@ it("is behind by the age of the oldest chunk that is not confirmed", () => {
 
 it("takes a count that says nothing new, or more than was sent, as it is", () => {
   const flight = new InFlight();
-  flight.sent(0);
+  flight.sent(0, QUEUE);
   flight.confirmed(5);
   flight.confirmed(5);
-  flight.sent(10);
+  flight.sent(10, QUEUE);
   expect(flight.delayMs(20)).toBe(10);
 });
 
-it("forgets the old connection", () => {
+it("waits no longer for what was given up", () => {
   const flight = new InFlight();
-  flight.sent(0);
+  const [old, fresh] = [{}, {}];
+  for (const at of [0, 30, 60]) flight.sent(at, old);
+  flight.sent(90, fresh);
   flight.confirmed(1);
-  flight.sent(10);
-  flight.reset();
-  flight.sent(500);
-  expect(flight.delayMs(600)).toBe(100);
-  flight.confirmed(1);
-  expect(flight.delayMs(600)).toBe(0);
+  flight.lost(old);
+  expect(flight.delayMs(100)).toBe(10);
+  flight.confirmed(2);
+  expect(flight.ageMs(100)).toBeNull();
 });

@@ -1,25 +1,29 @@
 // How far a connection is behind: the age of the oldest chunk that the relay has not confirmed. Unsent bytes alone would not
 // tell, because systems hold megabytes of their own. Pure.
 
+import type { SegmentTag } from "../transport/transport";
+
 export class InFlight {
-  #sentAtMs: number[] = [];
+  #sent: { atMs: number; segment: SegmentTag }[] = [];
   #confirmed = 0;
 
-  /** A fresh connection. */
-  reset(): void {
-    this.#sentAtMs = [];
-    this.#confirmed = 0;
-  }
-
-  /** One chunk was handed to the connection. */
-  sent(nowMs: number): void {
-    this.#sentAtMs.push(nowMs);
+  /** One chunk of a segment was handed to the connection. */
+  sent(nowMs: number, segment: SegmentTag): void {
+    this.#sent.push({ atMs: nowMs, segment });
   }
 
   /** The relay has taken in this many chunks of this connection. */
   confirmed(chunks: number): void {
-    this.#sentAtMs.splice(0, Math.max(0, chunks - this.#confirmed));
+    this.#sent.splice(0, Math.max(0, chunks - this.#confirmed));
     this.#confirmed = Math.max(chunks, this.#confirmed);
+  }
+
+  /**
+   * What was on its way of a segment does not arrive. Some of it may have: its confirmation is then taken for that of later chunks,
+   * until for a moment none is on its way.
+   */
+  lost(segment: SegmentTag): void {
+    this.#sent = this.#sent.filter((each) => each.segment !== segment);
   }
 
   /** Milliseconds that the oldest chunk on its way has been on its way. */
@@ -29,7 +33,7 @@ export class InFlight {
 
   /** The same, or null when nothing is on its way. */
   ageMs(nowMs: number): number | null {
-    const [oldest] = this.#sentAtMs;
-    return oldest === undefined ? null : nowMs - oldest;
+    const [oldest] = this.#sent;
+    return oldest === undefined ? null : nowMs - oldest.atMs;
   }
 }

@@ -12,8 +12,9 @@ import {
   type TrackInfo,
 } from "../protocol/messages";
 import { CLIENT_PATIENCE_MS, Hearing } from "../protocol/quiet";
+import type { MediaOut, OpenTransport, SegmentTag, Transport, TransportKind } from "../transport/transport";
 import { InFlight } from "./in_flight";
-import { type Offer, SendGate } from "./send_gate";
+import { type Offer, overtakes, SendGate, urgencyOf } from "./send_gate";
 
 /** How long a relay may take to accept a connection and answer the hello. */
 const REGISTER_MS_MAX = 6000;
@@ -23,13 +24,11 @@ const REGISTER_PATIENCE_MS = 1500;
 const SILENT_MS_MAX = 8000;
 /** Most bytes that wait in the page, whatever their age: as much as a relay takes in one message. */
 const UNSENT_BYTES_MAX = 4 * 1024 * 1024;
-/** WebSocket's "normal closure" (RFC 6455 7.4.1). */
-const CLOSE_NORMAL = 1000;
 
 export interface LineOptions {
   relay: RelayAddress;
   ticket: string;
-  openSocket: (url: string) => WebSocket;
+  openTransport: OpenTransport;
   /** The tracks as they are now. */
   tracks: () => TrackInfo[];
   /** Milliseconds on a clock that never goes back. */
@@ -52,25 +51,25 @@ export class Line {
   readonly gate = new SendGate();
   readonly #options: LineOptions;
   readonly #inFlight = new InFlight();
-  readonly #initsSent = new Set<number>();
   readonly #hearing: Hearing;
-  #socket: WebSocket | undefined;
+  readonly #life = new AbortController();
+  /** The newest segment of each track. */
+  readonly #segments = new Map<number, SegmentTag>();
+  #transport: Transport | undefined;
   /** The ticket that the relay knows. */
   #ticket: string;
-  #over = false;
 
   constructor(options: LineOptions) {
     this.#options = options;
     this.#ticket = options.ticket;
     this.#hearing = new Hearing(options.now());
     try {
-      this.#socket = options.openSocket(options.relay.url);
+      this.#transport = options.openTransport(options.relay, this.#life.signal);
     } catch {
       queueMicrotask(() => this.#closed());
       return;
     }
-    this.#socket.binaryType = "arraybuffer";
-    this.#socket.onopen = () => {
+    this.#transport.onopen = () => {
       const { ticket } = options;
       const hello: ClientHello = {
         type: "register_new_stream",
@@ -78,42 +77,57 @@ export class Line {
         ticket,
         tracks: options.tracks(),
       };
-      this.#socket?.send(JSON.stringify(hello));
+      this.#transport?.send(JSON.stringify(hello));
+      const media = this.#transport?.mediaOut;
+      if (media) {
+        media.onbroken = (track, segment) => {
+          this.#inFlight.lost(segment);
+          this.gate.begin(track);
+        };
+      }
     };
-    this.#socket.onmessage = ({ data }) => this.#take(data);
-    this.#socket.onclose = () => this.#closed();
-    this.#socket.onerror = () => this.#closed();
+    this.#transport.onmessage = (data) => this.#take(data);
+    this.#transport.onclose = () => this.#closed();
   }
 
   get relay(): RelayAddress {
     return this.#options.relay;
   }
 
+  /** What it travels by; null before it is open. */
+  get transportKind(): TransportKind | null {
+    return this.#transport?.kind ?? null;
+  }
+
   /** Sends one chunk, behind its init segment where the relay has not got that yet; or leaves it out. */
   send(offer: Offer, message: Uint8Array<ArrayBuffer>, init: Uint8Array<ArrayBuffer>): void {
-    if (!this.registered || this.#socket?.readyState !== WebSocket.OPEN) return;
-    if (!this.gate.admit(offer, this.#delayMs())) return;
-    if (!this.#initsSent.has(offer.track)) {
-      this.#initsSent.add(offer.track);
-      this.#socket.send(init);
+    const media = this.#transport?.mediaOut;
+    if (!this.registered || !media) return;
+    if (overtakes(offer, this.#delayMs())) this.#giveUp(media, offer.track);
+    if (!this.gate.admit(offer, this.#delayMs())) {
+      // What comes before the part that is left out is of less use than a key frame that need not wait behind it.
+      if (!offer.sound) this.#giveUp(media, offer.track);
+      return;
     }
-    this.#socket.send(message);
-    this.#inFlight.sent(this.#options.now());
+    const { track, key } = offer;
+    const segment = media.send({ track, key, urgency: urgencyOf(offer) }, message, init);
+    if (segment === null) return;
+    this.#segments.set(track, segment);
+    this.#inFlight.sent(this.#options.now(), segment);
   }
 
   /** The init segment of a track has changed. */
   newInit(track: number): void {
-    this.#initsSent.delete(track);
     this.gate.begin(track);
   }
 
   say(message: FromBroadcaster): void {
-    if (this.registered && this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.registered) this.#transport?.send(JSON.stringify(message));
   }
 
   /** Tells the relay a newer ticket, if it does not know it. */
   renew(ticket: string): void {
-    if (!this.registered || ticket === this.#ticket || this.#socket?.readyState !== WebSocket.OPEN) return;
+    if (!this.registered || ticket === this.#ticket) return;
     this.#ticket = ticket;
     this.say({ type: "renew_ticket", ticket });
   }
@@ -141,20 +155,28 @@ export class Line {
 
   /** Closes it without a word to anybody here. */
   leave(): void {
-    this.#over = true;
     this.registered = false;
-    this.#socket?.close(CLOSE_NORMAL);
+    this.#life.abort();
   }
 
   #closed(): void {
-    if (this.#over) return;
+    if (this.#life.signal.aborted) return;
     this.leave();
     this.#options.onClosed(this);
   }
 
+  /** Gives up what is on its way of a track, where the connection can. */
+  #giveUp(media: MediaOut, track: number): void {
+    const segment = this.#segments.get(track);
+    if (!media.givesUp || !segment) return;
+    media.giveUp(track);
+    this.#segments.delete(track);
+    this.#inFlight.lost(segment);
+  }
+
   #take(data: unknown): void {
     const parsed = typeof data === "string" ? parseToBroadcaster(data) : undefined;
-    if (parsed?.kind !== "message" || this.#over) return;
+    if (parsed?.kind !== "message" || this.#life.signal.aborted) return;
     const { message } = parsed;
     this.#hearing.heard(this.#options.now());
     if (message.type === "stream_registered") this.registered = true;
@@ -171,7 +193,7 @@ export class Line {
 
   /** How far the connection is behind, in milliseconds. */
   #delayMs(): number {
-    if ((this.#socket?.bufferedAmount ?? 0) > UNSENT_BYTES_MAX) return Number.POSITIVE_INFINITY;
+    if ((this.#transport?.mediaOut?.unsentBytes ?? 0) > UNSENT_BYTES_MAX) return Number.POSITIVE_INFINITY;
     return this.#inFlight.delayMs(this.#options.now());
   }
 }

@@ -89,8 +89,9 @@ export class Outgoing {
     const payload = chunk({ track, sequence, ...sample });
     const capturedAtUs = Math.round(this.#zeroUs + timeUs);
     const spare = this.#options.withSmall && track === TRACKS.full;
+    const sound = track === TRACKS.sound;
     const send = (message: Uint8Array<ArrayBuffer>) =>
-      this.#options.sendChunk({ track, key: place.key, spare }, message);
+      this.#options.sendChunk({ track, key: place.key, spare, sound }, message);
     this.#options.wrapping.wrap({ kind: "chunk", sealed: false, track, ...place, capturedAtUs }, payload, send);
   }
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { SendGate } from "./send_gate";
+import { overtakes, SendGate, urgencyOf } from "./send_gate";
 
 const VIDEO_KEY = { track: 1, key: true };
 const VIDEO = { track: 1, key: false };
@@ -82,4 +82,15 @@ it("begins a track again with a key frame where it was told to, and leaves the o
   const gate = open();
   gate.begin(1);
   expect([VIDEO, SOUND, VIDEO_KEY, VIDEO].map((offer) => gate.admit(offer, 0))).toEqual([false, true, true, true]);
+});
+
+it("lets a key frame overtake a segment that is behind, but nothing overtake sound", () => {
+  expect([100, 500, 701, 2000].map((delayMs) => overtakes(VIDEO_KEY, delayMs))).toEqual([false, false, true, true]);
+  expect(overtakes(VIDEO, 2000)).toBe(false);
+  expect(overtakes({ ...SOUND_KEY, sound: true }, 2000)).toBe(false);
+});
+
+it("sends sound before pictures, and last what a smaller one stands in for", () => {
+  const order = [{ ...VIDEO, spare: true }, VIDEO, { ...SOUND, sound: true }];
+  expect(order.map(urgencyOf)).toEqual([0, 1, 2]);
 });

@@ -4,6 +4,9 @@
 /** Behind by more than this, newer pictures are worth more than all of the old ones. A large key frame on a slow line may take a
  * second by itself, and relays confirm only four times a second. */
 const BEHIND_MS_MAX = 1500;
+/** A segment that is behind by more than this is not worth a key frame's waiting for it. Relays confirm four times a second, and a
+ * key frame takes a moment: less is nothing unusual. */
+const OVERTAKEN_MS_MAX = 700;
 /** Sending goes on when no more than this is on its way. */
 const CAUGHT_UP_MS = 400;
 /** What a smaller picture stands in for is left out from here on, so that the smaller one gets through. */
@@ -14,6 +17,19 @@ export interface Offer {
   key: boolean;
   /** Viewers have something else when this is left out. */
   spare?: boolean;
+  sound?: boolean;
+}
+
+/** What goes first where not all can go: viewers miss sound sooner than pictures, and least what something stands in for. */
+export function urgencyOf({ sound, spare }: Offer): number {
+  if (sound) return 2;
+  return spare ? 0 : 1;
+}
+
+/** Whether this chunk makes what is on its way of its track useless, while the connection is behind by this much. Sound is not
+ * given up: it takes little room, and a hole in it is heard. */
+export function overtakes(offer: Offer, delayMs: number): boolean {
+  return offer.key && !offer.sound && delayMs > OVERTAKEN_MS_MAX;
 }
 
 export class SendGate {

@@ -1,37 +1,50 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Assignment } from "../protocol/generated/Assignment";
+import type { RelayAddress } from "../protocol/generated/RelayAddress";
 import type { ToBroadcaster } from "../protocol/generated/ToBroadcaster";
+import { SocketMedia } from "../transport/socket_media";
+import type { MediaOut, Transport } from "../transport/transport";
 import { MOVE_OVERLAP_MS_MAX, Uplink } from "./uplink";
 import type { Look } from "./uplink_rate";
 
 const OPEN = 1;
 
 /** A relay as the uplink sees it. */
-class Socket {
-  binaryType = "";
+class Socket implements Transport {
+  readonly kind = "websocket";
   readyState = 0;
   bufferedAmount = 0;
   sent: (string | Uint8Array)[] = [];
   onopen: (() => void) | null = null;
-  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onmessage: Transport["onmessage"] = null;
   onclose: (() => void) | null = null;
-  onerror: (() => void) | null = null;
+  mediaOut: MediaOut | null = null;
+  readonly url: string;
 
-  constructor(readonly url: string) {}
+  constructor({ url }: RelayAddress, signal: AbortSignal) {
+    this.url = url;
+    signal.addEventListener("abort", () => this.close());
+  }
 
   send(data: string | Uint8Array) {
     this.sent.push(data);
   }
   close() {
+    if (this.readyState === 3) return;
     this.readyState = 3;
+    this.mediaOut = null;
     this.onclose?.();
   }
   open() {
     this.readyState = OPEN;
+    this.mediaOut = new SocketMedia(
+      (message) => this.sent.push(message),
+      () => this.bufferedAmount,
+    );
     this.onopen?.();
   }
   say(message: ToBroadcaster) {
-    this.onmessage?.({ data: JSON.stringify(message) });
+    this.onmessage?.(JSON.stringify(message));
   }
   takeOver() {
     this.open();
@@ -79,10 +92,10 @@ function uplink(): Uplink {
       restored.push(record);
       return assignment("r");
     },
-    openSocket: (url) => {
-      const socket = new Socket(url);
+    openTransport: (relay, signal) => {
+      const socket = new Socket(relay, signal);
       sockets.push(socket);
-      return socket as unknown as WebSocket;
+      return socket;
     },
     tracks: () => [],
     now: () => Date.now(),
@@ -130,11 +143,9 @@ beforeEach(() => {
   connections = 0;
   keyFramesWanted = 0;
   vi.useFakeTimers();
-  vi.stubGlobal("WebSocket", { OPEN });
 });
 afterEach(() => {
   vi.useRealTimers();
-  vi.unstubAllGlobals();
 });
 
 describe("uplink", () => {

@@ -4,6 +4,7 @@ import { ApiFailure } from "../protocol/api_failure";
 import type { Assignment } from "../protocol/generated/Assignment";
 import type { AudienceMember } from "../protocol/generated/AudienceMember";
 import type { RelayAddress, ToBroadcaster, TrackInfo } from "../protocol/messages";
+import type { OpenTransport } from "../transport/transport";
 import { Line } from "./line";
 import { LiveWatch } from "./live_state";
 import { RelayChoice } from "./relay_choice";
@@ -25,7 +26,7 @@ export interface UplinkOptions {
   reassign: (failed: string | null) => Promise<Assignment>;
   /** Brings the stream back to a directory that has forgotten it. */
   restore: (record: string) => Promise<Assignment>;
-  openSocket: (url: string) => WebSocket;
+  openTransport: OpenTransport;
   /** The tracks as they are now; said in every hello. */
   tracks: () => TrackInfo[];
   /** Milliseconds on a clock that never goes back. */
@@ -232,7 +233,7 @@ export class Uplink {
   }
 
   #open(relay: RelayAddress, ticket: string): Line {
-    const { openSocket, tracks, now } = this.#options;
+    const { openTransport, tracks, now } = this.#options;
     const onMessage = (line: Line, message: ToBroadcaster) => {
       this.#obey(line, message);
       this.#options.onChange();
@@ -242,7 +243,7 @@ export class Uplink {
       else if (line === this.#racer) this.#raceNext();
       else if (line === this.#leaving) this.#leaveOld();
     };
-    return new Line({ relay, ticket, openSocket, tracks, now, onMessage, onClosed });
+    return new Line({ relay, ticket, openTransport, tracks, now, onMessage, onClosed });
   }
 
   /** The line that counts is over: the one that races takes its place, or another is looked for. */

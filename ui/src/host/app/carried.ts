@@ -1,17 +1,25 @@
 // A connection to a relay that the app's process makes and carries. It leaves out what this page is too slow for, and tells it
 // as a relay does, with `skipped`.
 import { Channel } from "@tauri-apps/api/core";
-import type { OpenTransport, Transport } from "../../player/transport/transport";
 import type { MediaEvent } from "../../protocol/generated/MediaEvent";
+import type { OpenTransport, Transport } from "../../transport/transport";
 import { messagesOf } from "./batch";
 import { call } from "./call";
 
 /** The app's process counts on an acknowledgement this often. */
 const ACKNOWLEDGE_EVERY = 8;
 
-export const openCarried: OpenTransport = (url, signal) => {
+export const openCarried: OpenTransport = ({ url }, signal) => {
   const channel = new Channel<MediaEvent | ArrayBuffer>();
-  const transport: Transport = { onopen: null, onmessage: null, onclose: null, send, close };
+  const transport: Transport = {
+    kind: "app",
+    onopen: null,
+    onmessage: null,
+    onclose: null,
+    send,
+    close,
+    mediaOut: null,
+  };
   let closed = false;
   let taken = 0;
 

@@ -1,8 +1,9 @@
 // Which way media come into the window: straight from the relay, or, where a webview may refuse that as mixed content, through
 // the app's process.
-import type { OpenTransport } from "../../player/transport/transport";
-import { openWebSocket } from "../../player/transport/websocket";
+
 import { isLoopback } from "../../secure_address";
+import type { OpenTransport } from "../../transport/transport";
+import { openWebSocket } from "../../transport/websocket";
 import { openCarried } from "./carried";
 
 /** Set in `localStorage` (to anything), it makes every connection go through the app's process. */
@@ -14,7 +15,7 @@ export function needsCarrying(url: string): boolean {
   return address?.protocol === "ws:" && !isLoopback(address.hostname);
 }
 
-export const openNearest: OpenTransport = (url, signal) => {
-  const carried = needsCarrying(url) || localStorage.getItem(CARRY_ALWAYS_KEY) !== null;
-  return carried ? openCarried(url, signal) : openWebSocket(url, signal);
+export const openNearest: OpenTransport = (relay, signal) => {
+  const carried = needsCarrying(relay.url) || localStorage.getItem(CARRY_ALWAYS_KEY) !== null;
+  return carried ? openCarried(relay, signal) : openWebSocket(relay, signal);
 };

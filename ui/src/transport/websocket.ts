@@ -1,9 +1,18 @@
-// The transport of browser pages: one WebSocket.
+// The transport that goes everywhere: one WebSocket.
 
+import { SocketMedia } from "./socket_media";
 import type { OpenTransport, Transport } from "./transport";
 
-export const openWebSocket: OpenTransport = (url, signal) => {
-  const transport: Transport = { onopen: null, onmessage: null, onclose: null, send: () => {}, close: () => {} };
+export const openWebSocket: OpenTransport = ({ url }, signal) => {
+  const transport: Transport & { mediaOut: SocketMedia | null } = {
+    kind: "websocket",
+    onopen: null,
+    onmessage: null,
+    onclose: null,
+    send: () => {},
+    close: () => {},
+    mediaOut: null,
+  };
   let socket: WebSocket;
   try {
     socket = new WebSocket(url);
@@ -17,6 +26,7 @@ export const openWebSocket: OpenTransport = (url, signal) => {
   const closed = () => {
     events.abort();
     signal.removeEventListener("abort", close);
+    transport.mediaOut = null;
     transport.onclose?.();
   };
   const close = () => {
@@ -26,7 +36,14 @@ export const openWebSocket: OpenTransport = (url, signal) => {
     closed();
   };
   const during = { signal: events.signal };
-  socket.addEventListener("open", () => transport.onopen?.(), during);
+  const open = () => {
+    transport.mediaOut = new SocketMedia(
+      (message) => socket.send(message),
+      () => socket.bufferedAmount,
+    );
+    transport.onopen?.();
+  };
+  socket.addEventListener("open", open, during);
   socket.addEventListener("message", (event) => transport.onmessage?.(event.data), during);
   socket.addEventListener("close", closed, during);
   transport.send = (text) => {
