@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 
 pub mod audience;
 pub mod demand;
+pub mod fan_out;
 pub(crate) mod moving;
 mod publisher_seat;
 mod removed;
@@ -22,11 +23,12 @@ mod viewer_seat;
 pub mod window;
 
 use audience::Audience;
+use fan_out::FanOut;
 use moving::Moving;
 pub use publisher_seat::{PublisherNotice, PublisherSeat, PushError};
 use source::Source;
 pub use upstream_seat::{Origin, UpstreamSeat};
-pub use viewer_seat::{ViewerEvent, ViewerSeat};
+pub use viewer_seat::{Joining, ViewerEvent, ViewerSeat};
 use window::Window;
 
 /// How often a publisher is asked at most for a key frame of one track: an encoder needs a few frames' time to answer.
@@ -41,6 +43,8 @@ pub struct Stream {
     for_viewers: watch::Sender<()>,
     /// Wakes the publisher, and who pulls the stream: something in the state is new for them.
     for_publisher: watch::Sender<()>,
+    /// Viewers and relays that it is sent to.
+    fan_out: FanOut,
     metrics: Arc<Metrics>,
 }
 
@@ -120,6 +124,7 @@ impl Stream {
             state: Mutex::new(state),
             for_viewers: watch::Sender::new(()),
             for_publisher: watch::Sender::new(()),
+            fan_out: FanOut::default(),
             metrics,
         }
     }

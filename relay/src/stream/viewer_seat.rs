@@ -13,6 +13,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Gone, State, Stream,
+    fan_out::{self, Place},
     window::{Cursor, Delivery},
 };
 
@@ -35,6 +36,20 @@ pub struct ViewerSeat {
     waiting: VecDeque<Delivery>,
     /// The track that was asked for. A viewer that knows the stream asks before it is told of the tracks.
     wanted: Option<TrackNumber>,
+}
+
+/// The way into a row of those that a stream is sent to.
+#[derive(Debug)]
+pub struct Joining {
+    stream: Arc<Stream>,
+    news: watch::Receiver<()>,
+}
+
+impl Joining {
+    /// Has `guest` served.
+    pub fn join(self, guest: Arc<dyn fan_out::Guest>) -> Place {
+        self.stream.fan_out.join(guest, &self.news, &self.stream.metrics)
+    }
 }
 
 /// Who sits there.
@@ -113,6 +128,12 @@ impl ViewerSeat {
     #[must_use]
     pub fn stream(&self) -> StreamId {
         self.stream.id
+    }
+
+    /// The row that this seat is served in, with others of its stream.
+    #[must_use]
+    pub fn row(&self) -> Joining {
+        Joining { stream: Arc::clone(&self.stream), news: self.wake.clone() }
     }
 
     /// Waits until there may be a [`Self::next_event`].

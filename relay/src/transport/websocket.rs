@@ -75,10 +75,15 @@ impl Socket {
     /// # Errors
     /// When the connection is over, or what came is no message or too large.
     pub async fn receive(&mut self) -> Result<Message, ReceiveError> {
-        let message = match poll_fn(|cx| self.poll_message(cx)).await {
+        poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    /// [`Self::receive`], for whoever waits for other things as well.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, ReceiveError>> {
+        let message = match ready!(self.poll_message(cx)) {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Err(receive_error(&error)),
-            None => return Err(ReceiveError::Closed),
+            Some(Err(error)) => return Poll::Ready(Err(receive_error(&error))),
+            None => return Poll::Ready(Err(ReceiveError::Closed)),
         };
         self.heard();
         let wire = self.reader.get_mut();
@@ -89,13 +94,13 @@ impl Socket {
             }
             _ => wire.message_read = 0,
         }
-        match message {
+        Poll::Ready(match message {
             tungstenite::Message::Text(text) if text.len() > CONTROL_BYTES_MAX => Err(ReceiveError::TooLarge),
             tungstenite::Message::Text(text) => Ok(Message::Text(text)),
             tungstenite::Message::Binary(bytes) => Ok(Message::Media(bytes)),
             tungstenite::Message::Close(_) => Err(ReceiveError::Closed),
             _ => Ok(Message::Alive),
-        }
+        })
     }
 
     /// The next message, and replies to the ones before, as far as the peer takes them.
@@ -169,19 +174,33 @@ impl Socket {
     /// # Errors
     /// As [`Self::flush`].
     pub async fn ping(&mut self) -> Result<(), SendError> {
-        self.frames.push(Opcode::Ping, Bytes::new());
+        self.queue_ping();
         self.write().await
     }
 
+    /// Has a ping written by the next [`Self::flush`].
+    pub fn queue_ping(&mut self) {
+        self.frames.push(Opcode::Ping, Bytes::new());
+    }
+
+    /// Takes note that the peer was told something at `now` that a page can see.
+    pub const fn said(&mut self, now: Instant) {
+        self.said_at = now;
+    }
+
     async fn write(&mut self) -> Result<(), SendError> {
-        match timeout(WRITE_TIME_MAX, poll_fn(|cx| self.poll_write(cx))).await {
+        match timeout(WRITE_TIME_MAX, poll_fn(|cx| self.poll_flush(cx))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(SendError::Lost),
             Err(_) => Err(SendError::TooSlow),
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes what is queued, as far as the kernel takes it.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { reader, frames, .. } = self;
         let wire = reader.get_mut();
         if !frames.is_within_frame() {
@@ -206,7 +225,7 @@ impl Socket {
             let mut payload = code.to_be_bytes().to_vec();
             payload.extend_from_slice(reason.as_bytes());
             self.frames.push(Opcode::Close, payload.into());
-            poll_fn(|cx| self.poll_write(cx)).await?;
+            poll_fn(|cx| self.poll_flush(cx)).await?;
             let connection = &mut self.reader.get_mut().connection;
             connection.shutdown().await?;
             let mut rest = [0; READ_BYTES];

@@ -1,0 +1,148 @@
+//! Those that a stream is sent to, in rows: what is new for the stream wakes one task for each row, which serves all of it, and not one
+//! for each viewer. A wake-up costs a third of a send.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::limits::KEEP_ALIVE_INTERVAL;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use crate::metrics::Metrics;
+
+/// Most guests of a row. A row of as many is served in less than a millisecond while all of them take what they are sent, so that nothing
+/// else on this thread waits longer, and a stream with some more of them has rows for all cores.
+const ROW_GUESTS_MAX: usize = 128;
+
+/// Somebody that a stream is sent to.
+pub trait Guest: Send + Sync + std::fmt::Debug {
+    /// Sends what is new, as far as it is taken at once, and counts it in `tally`. Whether nothing or something is new, it is to be served
+    /// again at the time that is given.
+    fn serve(&self, now: Instant, tally: &mut Tally) -> Option<Instant>;
+}
+
+/// What was sent, counted by whoever sends, and told to the metrics once for many sends: their counters are everybody's.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Bytes of media messages.
+    pub bytes: u64,
+    /// Chunks.
+    pub chunks: u64,
+}
+
+impl Tally {
+    /// Adds it to the relay's metrics.
+    pub fn tell(self, metrics: &Metrics) {
+        if self.bytes > 0 {
+            metrics.bytes_out.inc_by(self.bytes);
+            metrics.chunks_out.inc_by(self.chunks);
+        }
+    }
+}
+
+/// All rows of a stream.
+#[derive(Debug, Default)]
+pub struct FanOut(Mutex<Vec<Arc<Row>>>);
+
+/// A place in a row. Dropping it frees it.
+#[derive(Debug)]
+pub struct Place {
+    row: Arc<Row>,
+    guest: Arc<dyn Guest>,
+}
+
+#[derive(Debug, Default)]
+struct Row(Mutex<Members>);
+
+#[derive(Debug, Default)]
+struct Members {
+    guests: Vec<Arc<dyn Guest>>,
+    /// Counts how often `guests` became others.
+    version: u64,
+    /// Its task has ended.
+    over: bool,
+}
+
+impl FanOut {
+    /// Has `guest` served whenever `news` come, in a row with others.
+    pub fn join(&self, guest: Arc<dyn Guest>, news: &watch::Receiver<()>, metrics: &Arc<Metrics>) -> Place {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.retain(|row| !row.members().over);
+        for row in rows.iter() {
+            if row.take(&guest) {
+                return Place { row: Arc::clone(row), guest };
+            }
+        }
+        let row = Arc::new(Row::default());
+        row.take(&guest);
+        rows.push(Arc::clone(&row));
+        // Not a part of any one guest's life: it ends with the last of the row.
+        tokio::spawn(tokio::task::unconstrained(keep(Arc::clone(&row), news.clone(), Arc::clone(metrics))));
+        Place { row, guest }
+    }
+}
+
+impl Row {
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, guest: &Arc<dyn Guest>) -> bool {
+        let mut members = self.members();
+        if members.over || members.guests.len() >= ROW_GUESTS_MAX {
+            return false;
+        }
+        members.guests.push(Arc::clone(guest));
+        members.version += 1;
+        true
+    }
+
+    /// Brings `guests` up to date; whether there are any. None: nobody joins this row any more.
+    fn look(&self, guests: &mut Vec<Arc<dyn Guest>>, version: &mut Option<u64>) -> bool {
+        let mut members = self.members();
+        members.over = members.guests.is_empty();
+        if *version != Some(members.version) {
+            guests.clone_from(&members.guests);
+            *version = Some(members.version);
+        }
+        !members.over
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut members = self.row.members();
+        members.guests.retain(|guest| !Arc::ptr_eq(guest, &self.guest));
+        members.version += 1;
+    }
+}
+
+/// Serves a row until its last guest has left.
+async fn keep(row: Arc<Row>, mut news: watch::Receiver<()>, metrics: Arc<Metrics>) {
+    // Guests come and go while others are served.
+    let mut guests = Vec::new();
+    let mut version = None;
+    loop {
+        if !row.look(&mut guests, &mut version) {
+            return;
+        }
+        let now = Instant::now();
+        let mut tally = Tally::default();
+        let mut due = now + KEEP_ALIVE_INTERVAL;
+        for guest in &guests {
+            due = guest.serve(now, &mut tally).map_or(due, |of_guest| of_guest.min(due));
+        }
+        tally.tell(&metrics);
+
+        tokio::select! {
+            biased;
+            // An error: the stream has gone, and so do they, each by itself.
+            changed = news.changed() => if changed.is_err() { sleep_until(due).await },
+            () = sleep_until(due) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! A viewer's connection and its seat. Two tasks use it in turn: its row's sends what is new, as far as the kernel takes it at once; the
+//! viewer's own reads, and goes on with what the kernel did not take.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use protocol::{TrackNumber, control::ToViewer, limits::KEEP_ALIVE_INTERVAL};
+use tokio::time::Instant;
+
+use super::said::Said;
+use crate::{
+    connection::{End, text_of},
+    house::House,
+    stream::{
+        ViewerEvent, ViewerSeat,
+        fan_out::{Guest, Tally},
+        window::Delivery,
+    },
+    transport::{Message, SendError, WRITE_TIME_MAX, websocket::Socket},
+};
+
+/// Most events a viewer is sent by one write.
+const EVENTS_AT_ONCE_MAX: usize = 16;
+
+/// Bytes that are gathered before they are written: what was waiting for a viewer that is behind, or for a busy machine, takes few
+/// writes, and a newer key frame can still overtake the rest.
+const WRITTEN_AT_ONCE_BYTES: usize = 64 * 1024;
+
+/// Writes of a viewer in its row's turn: somebody who is further behind catches up by its own task, while the others are served.
+const WRITES_IN_TURN_MAX: usize = 4;
+
+/// One viewer's line.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// None once it has ended.
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    socket: Socket,
+    seat: ViewerSeat,
+    house: Arc<House>,
+    came_at: Instant,
+    /// Since when the kernel takes nothing. The viewer's own task goes on when it does.
+    stalled_since: Option<Instant>,
+    /// The viewer's own task is to go on sending.
+    more: bool,
+    /// Why the viewer is to leave.
+    end: Option<End>,
+    /// The viewer's own task.
+    task: Waker,
+}
+
+impl Line {
+    pub(super) fn new(socket: Socket, seat: ViewerSeat, house: Arc<House>) -> Self {
+        let open = Open {
+            socket,
+            seat,
+            house,
+            came_at: Instant::now(),
+            stalled_since: None,
+            more: true,
+            end: None,
+            task: Waker::noop().clone(),
+        };
+        Self { open: Mutex::new(Some(open)) }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next message of the viewer, and meanwhile what could not be sent before.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Message, End>> {
+        match &mut *self.open() {
+            Some(open) => open.poll(cx),
+            None => Poll::Ready(Err(End::Left)),
+        }
+    }
+
+    /// Asks for a sign of life, unless none was given for too long.
+    ///
+    /// # Errors
+    /// When none was, or the viewer takes nothing.
+    pub(super) fn keep_alive(&self, cx: &mut Context<'_>) -> Result<(), End> {
+        match &mut *self.open() {
+            Some(open) => open.keep_alive(cx),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends `track` instead of the one of its kind; whether the stream has it.
+    pub(super) fn select(&self, track: TrackNumber) -> bool {
+        self.open().as_mut().is_none_or(|open| {
+            open.more = true;
+            open.seat.select(track)
+        })
+    }
+
+    /// Somebody behind this viewer waits for a key frame of `track`.
+    pub(super) fn want_key(&self, track: TrackNumber) {
+        if let Some(open) = &*self.open() {
+            open.seat.want_key(track);
+        }
+    }
+
+    /// Frees the seat; the connection is left.
+    pub(super) fn end(&self) -> Option<Socket> {
+        self.open().take().map(|open| open.socket)
+    }
+}
+
+impl Guest for Line {
+    fn serve(&self, now: Instant, tally: &mut Tally) -> Option<Instant> {
+        let mut open = self.open();
+        let open = open.as_mut()?;
+        if open.stalled_since.is_some() || open.end.is_some() {
+            return None;
+        }
+        let task = std::mem::replace(&mut open.task, Waker::noop().clone());
+        open.send(&mut Context::from_waker(&task), now, tally);
+        if open.end.is_some() || open.more {
+            task.wake_by_ref();
+        }
+        open.task = task;
+        open.stalled_since.is_none().then(|| open.life_due())
+    }
+}
+
+impl Open {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, End>> {
+        if !self.task.will_wake(cx.waker()) {
+            self.task.clone_from(cx.waker());
+        }
+        if self.end.is_none() && (self.more || self.stalled_since.is_some()) {
+            let mut tally = Tally::default();
+            self.send(cx, Instant::now(), &mut tally);
+            tally.tell(&self.house.metrics);
+            if self.more {
+                // Others want to be served as well.
+                cx.waker().wake_by_ref();
+            }
+        }
+        if let Some(end) = self.end.take() {
+            return Poll::Ready(Err(end));
+        }
+        self.socket.poll_receive(cx).map_err(End::from)
+    }
+
+    fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        if let Some(since) = self.stalled_since {
+            // Pings don't reach it, and it can't be expected to answer.
+            return if since.elapsed() >= WRITE_TIME_MAX { Err(End::TooSlow) } else { Ok(()) };
+        }
+        if self.socket.is_silent() {
+            return Err(End::silent());
+        }
+        self.socket.queue_ping();
+        self.write(cx, Instant::now());
+        self.end.take().map_or(Ok(()), Err)
+    }
+
+    /// Sends what there is to send, as far as the kernel takes it; [`Self::more`]: there is more than one turn allows.
+    fn send(&mut self, cx: &mut Context<'_>, now: Instant, tally: &mut Tally) {
+        self.more = false;
+        if self.socket.queued() > 0 && !self.write(cx, now) {
+            return;
+        }
+        for _ in 0..WRITES_IN_TURN_MAX {
+            let all = match self.gather(now, tally) {
+                Ok(all) => all,
+                Err(end) => {
+                    self.end = Some(end);
+                    return;
+                }
+            };
+            if !self.write(cx, now) || all {
+                return;
+            }
+        }
+        self.more = true;
+    }
+
+    /// Queues what is next; whether that is all there is for now.
+    fn gather(&mut self, now: Instant, tally: &mut Tally) -> Result<bool, End> {
+        for _ in 0..EVENTS_AT_ONCE_MAX {
+            if self.socket.queued() >= WRITTEN_AT_ONCE_BYTES {
+                return Ok(false);
+            }
+            let Some(event) = self.seat.next_event(now) else {
+                self.show_life(now);
+                return Ok(true);
+            };
+            self.queue(event, now, tally)?;
+        }
+        Ok(false)
+    }
+
+    /// Says something, if nothing was said for long: media is not the only sign that the relay lives.
+    fn show_life(&mut self, now: Instant) {
+        if self.socket.queued() == 0 && now >= self.life_due() {
+            self.socket.queue_text(text_of(&ToViewer::Viewers { count: self.seat.viewers() }));
+        }
+    }
+
+    /// When the viewer is to be shown life, if nothing is sent before.
+    fn life_due(&self) -> Instant {
+        self.socket.said_at() + KEEP_ALIVE_INTERVAL
+    }
+
+    fn queue(&mut self, event: ViewerEvent, now: Instant, tally: &mut Tally) -> Result<(), End> {
+        match Said::of(event, &self.seat, &self.house)? {
+            Said::Words(words) => self.socket.queue_text(text_of(&words)),
+            Said::Media(delivery) => self.queue_media(delivery, now, tally),
+        }
+        Ok(())
+    }
+
+    fn queue_media(&mut self, delivery: Delivery, now: Instant, tally: &mut Tally) {
+        let metrics = &self.house.metrics;
+        if let Some(skipped) = delivery.skipped {
+            metrics.skipped(&skipped);
+            let notice = ToViewer::Skipped { track: skipped.track, chunks: skipped.chunks };
+            self.socket.queue_text(text_of(&notice));
+        }
+        if let Some(init) = delivery.init {
+            tally.bytes += init.len() as u64;
+            self.socket.queue_media(init);
+        }
+        // What was here before is not late: somebody who has just come begins with it.
+        if delivery.arrived >= self.came_at {
+            metrics.lag.note(now.saturating_duration_since(delivery.arrived));
+        }
+        tally.bytes += delivery.chunk.len() as u64;
+        tally.chunks += 1;
+        self.socket.queue_media(delivery.chunk);
+    }
+
+    /// Writes what is queued; whether all of it is written.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        if self.socket.queued() == 0 {
+            return true;
+        }
+        match self.socket.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.socket.said(now);
+                self.stalled_since = None;
+                return true;
+            }
+            Poll::Ready(Err(_)) => self.end = Some(SendError::Lost.into()),
+            Poll::Pending => {
+                self.stalled_since.get_or_insert(now);
+            }
+        }
+        false
+    }
+}
