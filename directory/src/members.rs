@@ -6,7 +6,13 @@ mod names;
 #[cfg(test)]
 mod sample;
 
-use protocol::{RelayName, relay_proof::JoinToken, signing::PublicKey};
+use protocol::{
+    RelayName,
+    http::RevokedRelay,
+    limits::{REVOKED_TOLD_MAX, REVOKED_TOLD_TIME},
+    relay_proof::JoinToken,
+    signing::PublicKey,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -152,6 +158,21 @@ impl Members {
         self.revoked.iter().filter(move |revoked| revoked.relay == *name).map(|revoked| revoked.public_key)
     }
 
+    /// The relays that are shut out and that other relays have to know: those whose tickets may still count, and those whose names are
+    /// in other relays' tickets now. The newest first.
+    pub(crate) fn revoked_to_tell(&self, now_s: u64) -> Vec<RevokedRelay> {
+        let matters = |revoked: &&Revoked| {
+            let lately = now_s.saturating_sub(revoked.at_s) < REVOKED_TOLD_TIME.as_secs();
+            lately || self.names.holder(&revoked.relay).is_some()
+        };
+        let named = |revoked: &Revoked| RevokedRelay {
+            relay: revoked.relay.clone(),
+            public_key: revoked.public_key,
+            at_s: revoked.at_s,
+        };
+        self.revoked.iter().rev().filter(matters).take(REVOKED_TOLD_MAX).map(named).collect()
+    }
+
     /// Every name that is held, with its holder.
     pub(crate) fn holders(&self) -> impl Iterator<Item = (&RelayName, &Holder)> {
         self.names.iter()
@@ -178,6 +199,38 @@ mod tests {
         members.join(NOW_S, &name("a"), key(2), None).unwrap();
         assert_eq!(members.revoked_keys_of(&name("a")).collect::<Vec<_>>(), [key(1)]);
         assert_eq!(members.revoke(NOW_S, &name("c")), Err(RevokeError::Unknown(name("c"))));
+    }
+
+    #[test]
+    fn relays_are_told_of_a_revoked_one_while_its_tickets_may_count_or_its_name_is_in_others() {
+        let mut members = Members::default();
+        for (number, relay) in [(1, "a"), (2, "b")] {
+            members.join(NOW_S, &name(relay), key(number), None).unwrap();
+            members.revoke(NOW_S + u64::from(number), &name(relay)).unwrap();
+        }
+        let told = |members: &Members, now_s| {
+            members.revoked_to_tell(now_s).iter().map(|told| (told.relay.to_string(), told.at_s)).collect::<Vec<_>>()
+        };
+        let (a, b) = (("a".to_owned(), NOW_S + 1), ("b".to_owned(), NOW_S + 2));
+        assert_eq!(told(&members, NOW_S + 2), [b.clone(), a]);
+        let later_s = NOW_S + 1 + REVOKED_TOLD_TIME.as_secs();
+        assert_eq!(told(&members, later_s), std::slice::from_ref(&b));
+        assert_eq!(told(&members, later_s + 1), []);
+        members.join(later_s, &name("b"), key(3), None).unwrap();
+        assert_eq!(told(&members, 2 * later_s), [b], "another relay has the name, and its tickets have it");
+        assert_eq!(members.revoked_to_tell(2 * later_s)[0].public_key, key(2));
+    }
+
+    #[test]
+    fn no_more_are_told_of_than_an_answer_can_hold() {
+        let mut members = Members::default();
+        for number in 0..REVOKED_TOLD_MAX as u64 + 10 {
+            members.join(NOW_S, &name("a"), key(7), None).unwrap();
+            members.revoke(NOW_S + number, &name("a")).unwrap();
+            members.revoked[number as usize].public_key = key(8);
+        }
+        let told = members.revoked_to_tell(NOW_S + 600);
+        assert_eq!((told.len(), told[0].at_s), (REVOKED_TOLD_MAX, NOW_S + REVOKED_TOLD_MAX as u64 + 9));
     }
 
     #[test]

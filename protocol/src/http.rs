@@ -240,6 +240,27 @@ body! {
         /// Whether the relay is to drain: its operator wants it empty.
         #[serde(default)]
         pub drain: bool,
+        /// Relays that an operator has shut out, and whose tickets may still count or whose names others hold now: nothing is sent to
+        /// them, and nothing taken from them. Each is named for as long as that is so.
+        #[serde(default)]
+        pub revoked: Vec<RevokedRelay>,
+    }
+}
+
+body! {
+    /// A relay that an operator has shut out.
+    #[derive(PartialEq, Eq)]
+    pub struct RevokedRelay {
+        /// The name that it held. Another may hold it since.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub relay: RelayName,
+        /// Its key, which is what it is.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        #[ts(type = "string")]
+        pub public_key: PublicKey,
+        /// When it was shut out, in seconds since the Unix epoch: tickets that were signed until then may mean it by its name.
+        #[ts(type = "number")]
+        pub at_s: u64,
     }
 }
 

@@ -119,6 +119,12 @@ pub const DIRECTORY_AWAY_TIME_MAX: Duration = Duration::from_secs(3600);
 /// How far a relay's clock and the directory's may be apart, and how long a request of a relay may be under way.
 pub const RELAY_ASSERTION_TIME: Duration = Duration::from_secs(30);
 
+/// For how long a relay that was shut out is named to the others: as long as a ticket that it holds may count.
+pub const REVOKED_TOLD_TIME: Duration = TICKET_TIME.saturating_add(DIRECTORY_AWAY_TIME_MAX);
+
+/// Most of them that the answer to a heartbeat names, the newest: some 50 KiB.
+pub const REVOKED_TOLD_MAX: usize = 512;
+
 /// Longest challenge that a directory puts to a relay, in bytes.
 pub const CHALLENGE_BYTES_MAX: usize = 128;
 

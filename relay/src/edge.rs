@@ -18,16 +18,19 @@ use crate::house::House;
 
 mod handover;
 pub mod link;
+mod permit;
 pub(crate) mod proof;
 mod pull;
 pub mod renewal;
 mod replays;
+pub(crate) mod revoked;
 mod upstreams;
 
 use link::Dialler;
 use pull::Pull;
 use renewal::Renewals;
 use replays::Replays;
+use revoked::Revoked;
 
 /// Tickets of viewers that wait to be looked at: the newest says what those before it said.
 const WISHES_MAX: usize = 16;
@@ -40,6 +43,8 @@ pub struct Edges {
     life: Lifecycle,
     pulls: Mutex<HashMap<StreamId, mpsc::Sender<Wish>>>,
     replays: Replays,
+    /// Relays that belong here no longer.
+    pub(crate) revoked: Revoked,
     /// When the newest assertion was said, in milliseconds since the Unix epoch.
     said_at_ms: AtomicU64,
 }
@@ -55,8 +60,8 @@ impl Edges {
     /// Nothing is pulled yet. Pulls live as long as `life`.
     #[must_use]
     pub fn new(dialler: Dialler, renewals: Renewals, life: Lifecycle) -> Self {
-        let (pulls, replays, said_at_ms) = (Mutex::default(), Replays::default(), AtomicU64::new(0));
-        Self { dialler, renewals, life, pulls, replays, said_at_ms }
+        let (pulls, replays, revoked) = (Mutex::default(), Replays::default(), Revoked::default());
+        Self { dialler, renewals, life, pulls, replays, revoked, said_at_ms: AtomicU64::new(0) }
     }
 
     /// A viewer is on its seat, or has a new ticket: if nobody sends its stream here, the upstreams that the ticket names do.
@@ -106,6 +111,7 @@ impl Edges {
     /// Forgets what can't be said again.
     pub fn forget(&self, now_ms: u64) {
         self.replays.forget(now_ms);
+        self.revoked.forget(Instant::now());
     }
 
     fn pulls(&self) -> MutexGuard<'_, HashMap<StreamId, mpsc::Sender<Wish>>> {

@@ -5,17 +5,18 @@ use std::sync::{Arc, PoisonError};
 use protocol::{
     ErrorCode, RelayName, Secret, ViewerId,
     limits::DIRECTORY_AWAY_TIME_MAX,
+    relay_proof::Membership,
     ticket::{Action, Grant, TicketError},
 };
 
-use crate::{connection::End, house::House};
+use crate::{connection::End, edge::proof::check_belongs, house::House};
 
 /// One connection's permission.
 #[derive(Debug)]
 pub struct Session {
     grant: Grant,
     /// The relay that pulls the stream, where none of its viewers watches here.
-    edge: Option<RelayName>,
+    edge: Option<Box<Membership>>,
     house: Arc<House>,
 }
 
@@ -33,15 +34,15 @@ impl Session {
     ///
     /// # Errors
     /// With what the relay is to be told.
-    pub fn begin_pull(ticket: &Secret, edge: RelayName, house: Arc<House>) -> Result<Self, End> {
-        let grant = verify_pull(ticket, &edge, &house)?;
-        Ok(Self { grant, edge: Some(edge), house })
+    pub fn begin_pull(ticket: &Secret, edge: Membership, house: Arc<House>) -> Result<Self, End> {
+        let grant = verify_pull(ticket, &edge.relay, &house)?;
+        Ok(Self { grant, edge: Some(Box::new(edge)), house })
     }
 
     /// The relay that pulls the stream; none for a viewer or a broadcaster.
     #[must_use]
-    pub const fn edge(&self) -> Option<&RelayName> {
-        self.edge.as_ref()
+    pub fn edge(&self) -> Option<&RelayName> {
+        self.edge.as_ref().map(|edge| &edge.relay)
     }
 
     /// What it permits.
@@ -61,6 +62,9 @@ impl Session {
     /// # Errors
     /// With what the peer is to be told.
     pub fn check(&self) -> Result<(), End> {
+        if let Some(edge) = &self.edge {
+            check_belongs(edge, &self.house)?;
+        }
         let now_s = self.house.clock.now_s();
         let holds =
             now_s < self.grant.expires_at_s || now_s < self.house.standing.counts_until_s(self.grant.expires_at_s);
@@ -75,7 +79,7 @@ impl Session {
         let renewed = match &self.edge {
             None => verify(ticket, self.grant.action, &self.house.name, &self.house)?,
             // Whichever of its viewers the ticket is of.
-            Some(edge) => Grant { viewer: self.grant.viewer, ..verify_pull(ticket, edge, &self.house)? },
+            Some(edge) => Grant { viewer: self.grant.viewer, ..verify_pull(ticket, &edge.relay, &self.house)? },
         };
         if !continues(&self.grant, &renewed) {
             let message = "the renewed ticket is for another stream, viewer or time of the stream";

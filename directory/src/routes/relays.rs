@@ -175,11 +175,12 @@ pub(super) async fn heartbeat(
         return Err(said.and_then(Result::err).map_or(HeartbeatError::Unknown.into(), Failure::from));
     };
     let body: Heartbeat = extract::json(&bytes)?;
+    let revoked = app.members().get().await.revoked_to_tell(app.clock().now_s());
     let answer = app.registry(|registry, now_us| {
         let end = registry.heartbeat(now_us, &name, &key, said.said_at_ms, body)?;
         let (removed, problem) = (registry.removed_at(now_us, &name), registry.problem(&name).map(str::to_owned));
         let drain = registry.is_told_to_drain(&name);
-        Ok::<_, HeartbeatError>(HeartbeatAnswer { end, removed, problem, drain })
+        Ok::<_, HeartbeatError>(HeartbeatAnswer { end, removed, problem, drain, revoked })
     })?;
     if !answer.end.is_empty() {
         info!(relay = %name, streams = answer.end.len(), "a relay was told to end streams that ended or moved");

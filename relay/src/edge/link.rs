@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    MediaHeader, Secret,
+    ErrorCode, MediaHeader, Secret,
     control::{ClientHello, FromRelay, ToViewer},
     limits::MESSAGE_BYTES_MAX,
 };
@@ -100,6 +100,9 @@ pub(super) enum Failure {
     /// It has said no.
     #[error("{1} ({0})")]
     Refused(&'static str, String),
+    /// An operator has shut it out.
+    #[error("an operator of the directory has revoked it")]
+    Revoked,
     /// What it says can't be used.
     #[error("{0}")]
     Useless(&'static str),
@@ -113,6 +116,7 @@ impl Failure {
             Self::Closed => "closed",
             Self::Silent => "silent",
             Self::Refused(code, _) => code,
+            Self::Revoked => ErrorCode::RelayRevoked.as_str(),
             Self::Useless(_) => "useless",
         }
     }

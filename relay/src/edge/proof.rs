@@ -17,7 +17,22 @@ pub(crate) fn member(membership: &Secret, house: &House) -> Result<Membership, E
     let key = *house.ticket_key.read().unwrap_or_else(PoisonError::into_inner);
     let key = key.ok_or_else(|| End::error(ErrorCode::NoRelay, "this relay has not joined its directory yet"))?;
     let forged = "the membership is not one that this relay's directory has signed";
-    key.verify(membership.expose()).map_err(|_| End::error(ErrorCode::Unauthorized, forged))
+    let member: Membership =
+        key.verify(membership.expose()).map_err(|_| End::error(ErrorCode::Unauthorized, forged))?;
+    check_belongs(&member, house)?;
+    Ok(member)
+}
+
+/// Whether the relay still is one of the directory's, as far as that has said.
+///
+/// # Errors
+/// With what the relay is to be told.
+pub(crate) fn check_belongs(member: &Membership, house: &House) -> Result<(), End> {
+    if house.edges.revoked.has(&member.public_key) {
+        let message = "an operator of the directory has revoked your relay; nothing is sent to it any more";
+        return Err(End::error(ErrorCode::RelayRevoked, message));
+    }
+    Ok(())
 }
 
 /// Whether it is the member itself that asks this relay for the stream, and does so now.

@@ -10,6 +10,8 @@ use protocol::{
 };
 use tokio::time::Instant;
 
+use super::permit::Permit;
+
 /// Pause after the first round that found no upstream; it doubles up to [`PAUSE_MAX`]. There is none within a round.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
@@ -50,7 +52,7 @@ pub(super) struct Upstreams {
 struct Named {
     relay: RelayAddress,
     ticket: Secret,
-    expires_at_s: u64,
+    permit: Permit,
 }
 
 /// The newest ticket.
@@ -68,8 +70,8 @@ pub(super) struct Attempt {
     pub(super) upstream: RelayAddress,
     /// With which ticket.
     pub(super) ticket: Secret,
-    /// When the ticket ends, in seconds since the Unix epoch.
-    pub(super) expires_at_s: u64,
+    /// The ticket's times.
+    pub(super) permit: Permit,
     /// How long it may take to answer.
     pub(super) patience: Duration,
 }
@@ -89,18 +91,17 @@ impl Upstreams {
         }
     }
 
-    /// Takes note of a viewer's ticket. The newest one's list comes first.
-    pub(super) fn learn(&mut self, grant: &Grant, ticket: &Secret, now: Instant) {
+    /// Takes note of a viewer's ticket. The newest one's list comes first, without those that are out.
+    pub(super) fn learn(&mut self, grant: &Grant, ticket: &Secret, is_out: impl Fn(&RelayName) -> bool, now: Instant) {
+        let permit = Permit::of(grant);
         let others = grant.upstream.iter().filter(|upstream| upstream.name != self.own);
-        let named = |relay: &RelayAddress| {
-            let expires_at_s = grant.expires_at_s;
-            Named { relay: relay.clone(), ticket: ticket.clone(), expires_at_s }
-        };
+        let named = |relay: &RelayAddress| Named { relay: relay.clone(), ticket: ticket.clone(), permit };
         let mut list: Vec<_> = others.take(RELAYS_NAMED_MAX).map(named).collect();
         let is_newer = |newest: &Newest| (grant.epoch, grant.issued_at_s) >= (newest.epoch, newest.issued_at_s);
         if list.is_empty() || !self.newest.as_ref().is_none_or(is_newer) {
             return;
         }
+        list.retain(|named| !is_out(&named.relay.name));
         let is_other =
             !list.iter().map(|named| &named.relay).eq(self.list.iter().take(list.len()).map(|named| &named.relay));
         let older = std::mem::take(&mut self.list);
@@ -117,6 +118,11 @@ impl Upstreams {
         self.newest = Some(Newest { ticket: ticket.clone(), epoch: grant.epoch, issued_at_s: grant.issued_at_s });
     }
 
+    /// Forgets those that are out, as far as tickets with these times mean them.
+    pub(super) fn forget(&mut self, is_out: impl Fn(&RelayName, Permit) -> bool) {
+        self.list.retain(|named| !is_out(&named.relay.name, named.permit));
+    }
+
     /// The epoch of the newest ticket.
     pub(super) fn epoch(&self) -> u32 {
         self.newest.as_ref().map_or(0, |newest| newest.epoch)
@@ -127,10 +133,10 @@ impl Upstreams {
         self.newest.as_ref().map(|newest| &newest.ticket)
     }
 
-    /// The newest ticket that is good for this upstream, and when it ends.
-    pub(super) fn ticket_for(&self, upstream: &RelayName) -> Option<(&Secret, u64)> {
+    /// The newest ticket that is good for this upstream, and its times.
+    pub(super) fn ticket_for(&self, upstream: &RelayName) -> Option<(&Secret, Permit)> {
         let named = self.list.iter().find(|named| named.relay.name == *upstream)?;
-        Some((&named.ticket, named.expires_at_s))
+        Some((&named.ticket, named.permit))
     }
 
     /// The stream goes on at these relays: they are tried first. Only names count, as anybody can say an address; `false`: the ticket
@@ -152,9 +158,9 @@ impl Upstreams {
         self.epoch() > epoch && self.has_others_than(upstream) && self.rounds < NEWER_ROUNDS_MAX
     }
 
-    /// Whether a whole round found no upstream.
+    /// Whether a whole round found no upstream, or there is none to try.
     pub(super) const fn none_found(&self) -> bool {
-        self.rounds > 0
+        self.rounds > 0 || self.list.is_empty()
     }
 
     /// The one to try at `now`, other than `avoided`, if it is time for one.
@@ -162,9 +168,9 @@ impl Upstreams {
         if self.not_before.is_some_and(|at| now < at) {
             return None;
         }
-        let Named { relay: upstream, ticket, expires_at_s } = self.pick(avoided)?;
+        let Named { relay: upstream, ticket, permit } = self.pick(avoided)?;
         let patience = (CLIENT_PATIENCE * 2_u32.pow(self.rounds.min(8))).min(PATIENCE_MAX);
-        Some(Attempt { upstream, ticket, expires_at_s, patience })
+        Some(Attempt { upstream, ticket, permit, patience })
     }
 
     fn pick(&mut self, avoided: Option<&RelayName>) -> Option<Named> {
@@ -238,7 +244,12 @@ mod tests {
 
         fn learn(&mut self, epoch: u32, issued_at_s: u64, upstreams: &[&str]) {
             let ticket = format!("ticket of {epoch}/{issued_at_s}").as_str().into();
-            self.upstreams.learn(&grant(epoch, issued_at_s, upstreams), &ticket, self.now);
+            self.upstreams.learn(
+                &grant(epoch, issued_at_s, upstreams),
+                &ticket,
+                |relay| *relay == name("out"),
+                self.now,
+            );
         }
 
         fn next(&mut self, avoided: Option<&str>) -> Option<String> {
@@ -357,6 +368,28 @@ mod tests {
         assert!(!knows(&world));
         world.learn(3, 103, &["c"]);
         assert!(knows(&world), "another one");
+    }
+
+    #[test]
+    fn relay_that_is_out_is_tried_no_more_until_a_newer_ticket_names_it() {
+        let mut world = World::new(&["a", "b"]);
+        world.learn(1, 101, &["c"]);
+        world.upstreams.forget(|relay, permit| *relay == name("a") && permit.issued_at_s <= 101);
+        assert_eq!(world.round().0, ["c", "b"]);
+        world.upstreams.forget(|_, _| true);
+        assert_eq!(world.next(None), None);
+        assert!(world.upstreams.none_found() && world.upstreams.ticket().is_some(), "the directory is asked");
+        world.learn(1, 102, &["a"]);
+        assert_eq!(world.next(None).unwrap(), "a");
+    }
+
+    #[test]
+    fn ticket_that_names_nobody_but_one_who_is_out_is_good_for_asking() {
+        let mut world = World::new(&["out"]);
+        assert_eq!(world.next(None), None);
+        assert!(world.upstreams.none_found() && world.upstreams.ticket().is_some());
+        world.learn(1, 101, &["out", "b"]);
+        assert_eq!(world.round().0, ["b"]);
     }
 
     #[test]

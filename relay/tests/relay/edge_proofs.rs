@@ -17,26 +17,33 @@ use crate::{
 };
 
 /// A relay that pulls, played by a test, and all it shows.
-struct Puller {
+pub(crate) struct Puller {
     fleet: Fleet,
-    key: SigningKey,
+    pub(crate) key: SigningKey,
     membership: Membership,
     ticket: Grant,
     assertion: Assertion,
 }
 
 impl Puller {
-    fn new(fleet: Fleet, origin: &TestRelay) -> Self {
+    /// One that wants the stream of the relay `origin`, whose name is `name`.
+    pub(crate) fn new(fleet: Fleet, name: &str, origin: &TestRelay) -> Self {
         let key = new_key();
         let (relay, public_key) = (relay_name("puller"), key.public_key());
         let membership = Membership { relay: relay.clone(), public_key, issued_at_s: now_s() };
-        let ticket = watch(origin, 1, &["puller", "other"], &[address("origin", origin)]);
-        let request = pull_request(stream(1), &relay_name("origin"));
+        let ticket = watch(origin, 1, &["puller", "other"], &[address(name, origin)]);
+        let request = pull_request(stream(1), &relay_name(name));
         let assertion = Assertion::new(relay, &request, b"", now_s() * 1000);
         Self { fleet, key, membership, ticket, assertion }
     }
 
-    async fn hello(&mut self, origin: &TestRelay) -> Peer {
+    /// It has another key from now on, and the directory knows it.
+    pub(crate) fn change_key(&mut self) {
+        self.key = new_key();
+        self.membership.public_key = self.key.public_key();
+    }
+
+    pub(crate) async fn hello(&mut self, origin: &TestRelay) -> Peer {
         self.assertion.said_at_ms += 1;
         let assertion = self.key.sign(&self.assertion).unwrap();
         let membership = self.fleet.key().sign(&self.membership).unwrap();
@@ -59,7 +66,7 @@ async fn world() -> (TestRelay, Peer, Puller) {
     let mut broadcaster = broadcaster(&origin, "origin", 1).await;
     broadcaster.init(PICTURE).await;
     broadcaster.chunk(PICTURE, 0, 0).await;
-    let puller = Puller::new(fleet, &origin);
+    let puller = Puller::new(fleet, "origin", &origin);
     (origin, broadcaster, puller)
 }
 

@@ -17,6 +17,7 @@ mod logs;
 mod malformed;
 mod process;
 mod publishers;
+mod revoked;
 mod sessions;
 mod silent_crowd;
 mod stub;

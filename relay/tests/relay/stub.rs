@@ -8,7 +8,7 @@ use std::sync::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode},
     routing::post,
 };
@@ -93,7 +93,10 @@ async fn register(stub: State<Arc<Stub>>, headers: HeaderMap, body: Bytes) -> (S
     stub.answer(json!({"membership": membership, "ticket_key": ticket_key, "heartbeat_interval_ms": 100}))
 }
 
-async fn watch(stub: State<Arc<Stub>>, headers: HeaderMap) -> (StatusCode, Json<Value>) {
+async fn watch(stub: State<Arc<Stub>>, Path(stream): Path<String>, headers: HeaderMap) -> (StatusCode, Json<Value>) {
+    let (key, _) = stub.relay.lock().unwrap().expect("a relay that has joined");
+    let (token, request) = (headers["relay-assertion"].to_str().unwrap(), format!("POST /api/streams/{stream}/watch"));
+    Assertion::verify(&key, token, &request, b"", stub.clock.now_us() / 1000).unwrap();
     stub.note("watch", &headers, b"");
     let Some(ticket) = stub.renewed.lock().unwrap().clone() else {
         return (StatusCode::NOT_FOUND, Json(json!({"code": "stream_not_found", "message": "it has ended"})));
