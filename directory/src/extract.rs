@@ -1,6 +1,9 @@
 //! What calls take out of a request, with every refusal as a [`Failure`].
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use axum::{
     Json,
@@ -158,6 +161,19 @@ impl<S: Send + Sync> FromRequest<S> for SignedBody {
             _ => Failure::new(ErrorCode::InvalidRequest, rejection.body_text()),
         })?;
         Ok(Self { assertion, bytes })
+    }
+}
+
+/// What a relay signed about a request that people make as well: without the header there is nothing.
+pub(crate) struct Signature(pub(crate) Secret);
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Signature {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        // One that can't be read is there, too, and proves nothing.
+        let text = parts.headers.get(ASSERTION).map(|value| value.to_str().unwrap_or_default());
+        Ok(text.map(|text| Self(text.into())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who may watch one stream no longer: viewers that its broadcaster removed, and where they came from.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     net::IpAddr,
 };
 
@@ -23,18 +23,31 @@ const TOLD_MAX: usize = 256;
 /// The viewers of one stream.
 #[derive(Debug, Default)]
 pub(super) struct Removed {
-    seen: HashMap<ViewerId, Network>,
+    seen: HashMap<ViewerId, Origin>,
     seen_order: VecDeque<ViewerId>,
     viewers: VecDeque<(ViewerId, u64)>,
     networks: VecDeque<Network>,
     changes: u64,
 }
 
+/// Where a viewer comes from.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    /// Where it was let in. Nobody who has got hold of its ticket changes that.
+    admitted: Network,
+    /// Where it renewed its ticket last: a phone leaves one network for another.
+    newest: Network,
+}
+
 impl Removed {
-    /// A viewer was given a ticket.
+    /// A viewer has asked for a ticket itself.
     pub(super) fn seen(&mut self, viewer: ViewerId, network: Network) {
-        if self.seen.insert(viewer, network).is_none() {
-            self.seen_order.push_back(viewer);
+        match self.seen.entry(viewer) {
+            Entry::Occupied(mut origin) => origin.get_mut().newest = network,
+            Entry::Vacant(new) => {
+                new.insert(Origin { admitted: network, newest: network });
+                self.seen_order.push_back(viewer);
+            }
         }
         if self.seen_order.len() > SEEN_MAX
             && let Some(oldest) = self.seen_order.pop_front()
@@ -49,8 +62,9 @@ impl Removed {
             push(&mut self.viewers, (viewer, now_us));
             self.changes += 1;
         }
-        if let Some(network) = self.seen.get(&viewer).copied() {
-            self.keep_out(network);
+        if let Some(Origin { admitted, newest }) = self.seen.get(&viewer).copied() {
+            self.keep_out(admitted);
+            self.keep_out(newest);
         }
     }
 
@@ -136,6 +150,17 @@ mod tests {
         removed.remove(ViewerId(1), 0);
         assert!(removed.has(ViewerId(1)) && removed.has_network(&network("203.0.113.5")));
         assert!(!removed.has(ViewerId(2)) && !removed.has_network(&network("203.0.113.6")));
+    }
+
+    #[test]
+    fn viewer_that_has_changed_its_network_is_out_of_the_first_and_of_the_last() {
+        let mut removed = Removed::default();
+        for address in ["203.0.113.5", "203.0.113.6", "203.0.113.7"] {
+            removed.seen(ViewerId(1), network(address));
+        }
+        removed.remove(ViewerId(1), 0);
+        let out = ["203.0.113.5", "203.0.113.6", "203.0.113.7"].map(|address| removed.has_network(&network(address)));
+        assert_eq!(out, [true, false, true]);
     }
 
     #[test]

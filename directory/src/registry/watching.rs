@@ -49,10 +49,10 @@ impl Registry {
         if stream.removed.has_network(&network) {
             return Err(WatchError::Removed);
         }
-        self.renew(now_us, id, viewer, network, wish)
+        self.renew(now_us, id, viewer, Some(network), wish)
     }
 
-    /// Where a viewer goes on watching that was admitted before.
+    /// Where a viewer goes on watching that was admitted before. `network`: where it is now, unless its relay asks in its place.
     ///
     /// # Errors
     /// When there is no such stream or no relay of it, or the viewer was removed.
@@ -61,7 +61,7 @@ impl Registry {
         now_us: u64,
         id: StreamId,
         viewer: ViewerId,
-        network: Network,
+        network: Option<Network>,
         wish: &Wish,
     ) -> Result<(StreamSummary, Place), WatchError> {
         let answer = self.watched(now_us, id, wish);
@@ -70,7 +70,9 @@ impl Registry {
             return Err(WatchError::Removed);
         }
         let (summary, place, choice) = answer?;
-        stream.removed.seen(viewer, network);
+        if let Some(network) = network {
+            stream.removed.seen(viewer, network);
+        }
         if !choice.names.first().is_some_and(|first| wish.held.contains(first)) {
             self.sent(now_us, id, &choice);
         }

@@ -2,9 +2,10 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use protocol::{
-    ErrorCode, Secret, StreamId, ViewerId,
+    ErrorCode, RelayName, Secret, StreamId, ViewerId,
     http::{ApiError, StreamSummary, WatchAnswer, WatchRequest},
     limits::DIRECTORY_AWAY_TIME_MAX,
+    relay_proof::Assertion,
     ticket::{Action, Grant, TicketError},
 };
 use service::{ClientAddress, Network};
@@ -13,13 +14,14 @@ use tracing::info;
 use crate::{
     allowances::Asked,
     app::{self, App},
-    extract::{Bearer, Body, Client, Id, StreamAndViewer},
+    extract::{Bearer, Body, Client, Id, Signature, StreamAndViewer},
     failure::Failure,
     password_guesses::Wait,
     registry::{Place, WatchError, Wish, region_of},
 };
 
-/// Hands a viewer the relays of a stream and a ticket to watch it, or a fresh ticket for the one it has.
+/// Hands a viewer the relays of a stream and a ticket to watch it, or a fresh ticket for the one it has. A relay that the ticket names
+/// gets a fresh one in the viewer's place, without a body.
 #[utoipa::path(
     post,
     path = "/api/streams/{id}/watch",
@@ -27,11 +29,16 @@ use crate::{
     operation_id = "watch",
     params(("id" = String, Path, description = "The stream: 32 hexadecimal digits")),
     request_body = Option<WatchRequest>,
-    security((), ("watch_ticket" = [])),
+    security((), ("watch_ticket" = []), ("watch_ticket" = [], "relay_assertion" = [])),
     responses(
         (status = 200, description = "The stream, its relays in order of preference, and the ticket", body = WatchAnswer),
         (status = 400, description = "`invalid_request`: the id or the body is malformed", body = ApiError),
-        (status = 401, description = "`password_required`: the stream has a password", body = ApiError),
+        (
+            status = 401,
+            description = "`password_required`: the stream has a password; `unauthorized`: no relay that the ticket names has signed \
+                           the request",
+            body = ApiError
+        ),
         (
             status = 403,
             description = "`password_wrong`; `viewer_removed`: the broadcaster does not want this viewer; `ticket_invalid` or \
@@ -50,14 +57,18 @@ pub(super) async fn watch(
     Id(id): Id,
     Client(client): Client,
     bearer: Option<Bearer>,
+    signature: Option<Signature>,
     body: Option<Body<WatchRequest>>,
 ) -> Result<Json<WatchAnswer>, Failure> {
     app.allowances().take(client, Asked::Watch)?;
+    if signature.is_some() && body.is_some() {
+        return Err(Failure::new(ErrorCode::InvalidRequest, "a relay renews a ticket without a body"));
+    }
     let (password, failed, region) =
         body.map(|Body(body)| (body.password, body.failed, body.region)).unwrap_or_default();
     let mut wish = Wish { region: region.as_deref().and_then(region_of), failed, held: Vec::new() };
     let (viewer, (stream, mut place)) = match bearer {
-        Some(Bearer(ticket)) => renew(&app, id, client, &ticket, &mut wish)?,
+        Some(Bearer(ticket)) => renew(&app, id, client, &ticket, signature.as_ref(), &mut wish)?,
         None => admit(&app, id, client, password, &wish).await?,
     };
     // Only those who may watch are listened to, and only about relays that they can have tried.
@@ -78,6 +89,7 @@ fn renew(
     id: StreamId,
     client: ClientAddress,
     ticket: &Secret,
+    signature: Option<&Signature>,
     wish: &mut Wish,
 ) -> Result<Admitted, Failure> {
     let refused = |error: TicketError| Failure::new(error.code(), error.to_string());
@@ -89,8 +101,31 @@ fn renew(
     if app.clock().now_s() >= grant.expires_at_s.saturating_add(DIRECTORY_AWAY_TIME_MAX.as_secs()) {
         return Err(refused(TicketError::Expired));
     }
+    let network = match signature {
+        Some(signature) => {
+            check_relay(app, id, &grant.relays, signature)?;
+            None
+        }
+        None => Some(client.network()),
+    };
     wish.held = grant.relays;
-    Ok((viewer, app.registry(|registry, now_us| registry.renew(now_us, id, viewer, client.network(), wish))?))
+    Ok((viewer, app.registry(|registry, now_us| registry.renew(now_us, id, viewer, network, wish))?))
+}
+
+/// Whether one of these relays, which the viewer may be at, asks in its place. Hearing the same again does no harm: whoever has the
+/// ticket can ask as the viewer.
+fn check_relay(app: &App, id: StreamId, relays: &[RelayName], signature: &Signature) -> Result<(), Failure> {
+    let (request, now_ms) = (format!("POST /api/streams/{id}/watch"), app.clock().now_us() / 1000);
+    let asks = |name: &RelayName| {
+        let key = app.registry(|registry, _| registry.key_of(name))?;
+        Assertion::verify(&key, signature.0.expose(), &request, b"", now_ms).ok().filter(|said| said.relay == *name)
+    };
+    match relays.iter().find_map(asks) {
+        Some(_) => Ok(()),
+        None => {
+            Err(Failure::unauthorized("the request is not signed by a relay that works here and that the ticket names"))
+        }
+    }
 }
 
 /// Lets a new viewer in.

@@ -12,7 +12,10 @@ use protocol::{
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::driver::{Server, refused};
+use crate::{
+    driver::{Server, refused},
+    relay::Signer,
+};
 
 async fn watch(server: &Server, id: StreamId, body: &Value) -> Response {
     server.post(&format!("/api/streams/{id}/watch"), body).send().await.unwrap()
@@ -184,6 +187,61 @@ async fn removed_viewer_stays_out_and_its_relay_is_told() {
     relay.beat(other.id, 1).await;
     admitted(watch(&server, other.id, &json!({})).await).await;
     assert!(relay.beat(other.id, 1).await.removed.is_empty(), "other streams are told of nobody");
+}
+
+#[tokio::test]
+async fn removed_viewers_own_network_is_out_and_not_that_of_the_relay_that_renewed_its_ticket() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_in(data.path(), &["--behind-proxy"]).await;
+    let relay = server.relay("relay-1").await;
+    let made = server.create("demo", "public").await;
+    relay.report(made.id, 1, true, 1).await;
+    let path = format!("/api/streams/{}/watch", made.id);
+    let from = async |address: &str, ticket: Option<&Secret>, signature: Option<Secret>| {
+        let mut request = server.request(Method::POST, &path).header("x-forwarded-for", address);
+        if let Some(ticket) = ticket {
+            request = request.bearer_auth(ticket.expose());
+        }
+        if let Some(signature) = signature {
+            request = request.header("relay-assertion", signature.expose());
+        }
+        request.send().await.unwrap()
+    };
+    let (viewers, relays) = ("203.0.113.5", "198.51.100.1");
+    let answer = admitted(from(viewers, None, None).await).await;
+    let ticket = &answer.assignment.ticket;
+    let signed = |signer: &Signer, name: &str, path: &str| signer.assert(&server, name, &format!("POST {path}"), b"");
+    let other = format!("/api/streams/{}/watch", "0".repeat(32));
+    for signature in [
+        signed(&Signer::new(), "relay-1", &path),
+        signed(&relay.signer, "relay-2", &path),
+        signed(&relay.signer, "relay-1", &other),
+        "".into(),
+    ] {
+        let refusal = refused(from(relays, Some(ticket), Some(signature)).await).await;
+        assert_eq!(refusal, (401, "unauthorized".to_owned()));
+    }
+    let renewed = from(relays, Some(ticket), Some(signed(&relay.signer, "relay-1", &path))).await;
+    admitted(renewed).await;
+    let viewer = viewer(&relay.registered.ticket_key, &answer);
+    let removal = server.request(Method::DELETE, &format!("/api/streams/{}/viewers/{viewer}", made.id));
+    let removed = removal.bearer_auth(made.broadcast_key.expose()).send().await.unwrap();
+    assert_eq!(removed.status(), StatusCode::NO_CONTENT);
+    assert_eq!(refused(from(viewers, None, None).await).await, (403, "viewer_removed".to_owned()));
+    admitted(from(relays, None, None).await).await;
+}
+
+#[tokio::test]
+async fn relay_renews_a_ticket_without_a_body() {
+    let server = Server::start().await;
+    let relay = server.relay("relay-1").await;
+    let made = server.create("demo", "public").await;
+    relay.report(made.id, 1, true, 1).await;
+    let ticket = admitted(watch(&server, made.id, &json!({})).await).await.assignment.ticket;
+    let path = format!("/api/streams/{}/watch", made.id);
+    let request = relay.signer.post(&server, "relay-1", &path, &json!({"failed": "relay-1"}));
+    let refusal = refused(request.bearer_auth(ticket.expose()).send().await.unwrap()).await;
+    assert_eq!(refusal, (400, "invalid_request".to_owned()));
 }
 
 #[tokio::test]

@@ -186,7 +186,7 @@ impl World {
         viewer: ViewerId,
         network: Network,
     ) -> Result<(StreamSummary, Place), WatchError> {
-        self.registry.renew(self.now_us, stream, viewer, network, &Wish::default())
+        self.registry.renew(self.now_us, stream, viewer, Some(network), &Wish::default())
     }
 
     pub(in crate::registry) fn state(&self, stream: StreamId) -> Option<StreamState> {

@@ -201,7 +201,7 @@ fn renewal_names_the_relay_that_the_viewer_is_at() {
     let before = world.registry.relay_statuses(world.now_us).into_iter().map(|relay| relay.head_room);
     let before: Vec<_> = before.collect();
     let network = Network::of("203.0.113.5".parse().unwrap());
-    world.registry.renew(world.now_us, stream, ViewerId(1), network, &wish(None, None, &["a", "b"])).unwrap();
+    world.registry.renew(world.now_us, stream, ViewerId(1), Some(network), &wish(None, None, &["a", "b"])).unwrap();
     let after = world.registry.relay_statuses(world.now_us).into_iter().map(|relay| relay.head_room);
     assert_eq!(after.collect::<Vec<_>>(), before, "and is no new viewer there");
 }

@@ -7,7 +7,7 @@ use service::Network;
 
 use super::driver::{World, carried, joining, key, name, names};
 use crate::registry::{
-    HeartbeatError, Joining, Note, Orders, PlaceError, WatchError, check::CHECK_INTERVAL, stream::OLD_PLACE_TIME,
+    HeartbeatError, Joining, Note, Orders, PlaceError, WatchError, Wish, check::CHECK_INTERVAL, stream::OLD_PLACE_TIME,
 };
 
 fn orders(world: &World, stream: StreamId) -> Orders {
@@ -149,6 +149,24 @@ fn broadcaster_that_has_moved_by_itself_is_not_moved_again() {
     world.report("b", &[carried(stream, 2, true, 0)]).unwrap();
     world.registry.tick(world.now_us);
     assert_eq!(told(&orders(&world, stream)), (1, Some(("b", 2))));
+}
+
+#[test]
+fn relay_that_renews_a_ticket_does_not_change_where_its_viewer_comes_from() {
+    let mut world = World::new(&["a"]);
+    let (stream, _) = world.create("demo");
+    world.report("a", &[carried(stream, 1, true, 1)]).unwrap();
+    let (here, there, relay) = (network("203.0.113.5"), network("203.0.113.6"), network("198.51.100.1"));
+    world.admit(stream, ViewerId(1), here).unwrap();
+    world.admit(stream, ViewerId(2), there).unwrap();
+    // The one is asked for by its relay, the other by a relay that does as if it were the viewer.
+    world.registry.renew(world.now_us, stream, ViewerId(1), None, &Wish::default()).unwrap();
+    world.renew(stream, ViewerId(2), relay).unwrap();
+    world.registry.remove_viewer(world.now_us, stream, &key(), ViewerId(1)).unwrap();
+    assert_eq!(world.admit(stream, ViewerId(3), here).unwrap_err(), WatchError::Removed);
+    world.admit(stream, ViewerId(4), relay).unwrap();
+    world.registry.remove_viewer(world.now_us, stream, &key(), ViewerId(2)).unwrap();
+    assert_eq!(world.admit(stream, ViewerId(5), there).unwrap_err(), WatchError::Removed);
 }
 
 #[test]
