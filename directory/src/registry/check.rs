@@ -168,6 +168,7 @@ impl Registry {
         }
         let (good, problem) = (relay.check.good, relay.check.problem.clone());
         if good && !was_good {
+            self.news_for_broadcasters = true; // their lists may lack it
             self.notes.push(Note::RelayGood(name.clone()));
         } else if let Some(problem) = problem.filter(|problem| problem_before.as_ref() != Some(problem)) {
             self.notes.push(Note::RelayProblem(name.clone(), problem));

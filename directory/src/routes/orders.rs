@@ -12,7 +12,7 @@ use axum::{
 use futures_util::{Stream, stream};
 use protocol::{
     BroadcastKey, ErrorCode, StreamId,
-    http::{ApiError, Order},
+    http::{ApiError, Order, RelayAddress},
     limits::TICKET_RENEWED_AFTER,
 };
 use tokio::{
@@ -26,7 +26,7 @@ use crate::{
     extract::{Bearer, Client, Id},
     failure::Failure,
     rates::Holding,
-    registry::EndReason,
+    registry::{EndReason, Orders},
 };
 
 /// How often a quiet broadcaster hears a comment: it takes the connection for dead a few of them later.
@@ -51,7 +51,24 @@ struct Listener {
 struct Told {
     epoch: u32,
     list: u32,
+    relays: Vec<RelayAddress>,
     at_s: u64,
+}
+
+impl Told {
+    /// Whether it is to be told again: something is new, or its ticket gets old.
+    fn is_outdated(&self, orders: &Orders, now_s: u64) -> bool {
+        let news = orders.moved_in_epoch > self.epoch || orders.list != self.list || self.is_short_of(orders);
+        news || now_s >= self.at_s.saturating_add(TICKET_RENEWED_AFTER.as_secs())
+    }
+
+    /// Whether a relay of the stream was left out that works now, as while relays come back to a directory that was gone. Where that
+    /// one dies before the ticket gets old, its broadcaster would have nowhere to go.
+    fn is_short_of(&self, orders: &Orders) -> bool {
+        let named =
+            |relay: &RelayAddress| self.relays.iter().any(|told| told.name == relay.name && told.url == relay.url);
+        orders.place.iter().flat_map(|place| &place.relays).any(|relay| !named(relay))
+    }
 }
 
 /// Pushes what the directory wants of a stream's broadcaster.
@@ -66,8 +83,8 @@ struct Told {
         (
             status = 200,
             description = "Server-sent events, each an `Order` as JSON: the current assignment with a fresh ticket at once, \
-                           again in time for each renewal, another of a higher epoch when the stream has to move, and the end \
-                           when an operator wants it",
+                           again in time for each renewal and when more of its relays work, another of a higher epoch when \
+                           the stream has to move, and the end when an operator wants it",
             body = Order,
             content_type = "text/event-stream"
         ),
@@ -128,14 +145,12 @@ impl Listener {
             return self.farewell();
         };
         let now_s = self.app.clock().now_s();
-        let due = self.told.as_ref().is_none_or(|told| {
-            let news = orders.moved_in_epoch > told.epoch || orders.list != told.list;
-            news || now_s >= told.at_s.saturating_add(TICKET_RENEWED_AFTER.as_secs())
-        });
+        let due = self.told.as_ref().is_none_or(|told| told.is_outdated(&orders, now_s));
         // Without a relay that has room there is nothing to tell; there will be.
         let place = orders.place.filter(|_| due)?;
         let assignment = self.app.publish(self.stream, place).ok()?;
-        self.told = Some(Told { epoch: assignment.epoch, list: orders.list, at_s: now_s });
+        let (epoch, relays) = (assignment.epoch, assignment.relays.clone());
+        self.told = Some(Told { epoch, list: orders.list, relays, at_s: now_s });
         Some(Order::Assignment { assignment })
     }
 
@@ -146,5 +161,56 @@ impl Listener {
             EndReason::Broadcaster | EndReason::Expired => return None,
         };
         Some(Order::End { message: message.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Place;
+
+    const NOW_S: u64 = 1_763_000_000;
+
+    fn relay(name: &str, port: u16) -> RelayAddress {
+        RelayAddress::new(name.parse().unwrap(), format!("ws://localhost:{port}/ws").parse().unwrap())
+    }
+
+    fn orders(relays: Vec<RelayAddress>) -> Orders {
+        let place = Place { relays, away: vec![], upstream: vec![], epoch: 3 };
+        Orders { moved_in_epoch: 1, list: 0, place: Some(place) }
+    }
+
+    fn told(relays: Vec<RelayAddress>) -> Told {
+        Told { epoch: 3, list: 0, relays, at_s: NOW_S }
+    }
+
+    fn is_told_again(told_of: Vec<RelayAddress>, work: Vec<RelayAddress>) -> bool {
+        told(told_of).is_outdated(&orders(work), NOW_S)
+    }
+
+    #[test]
+    fn broadcaster_is_told_of_relays_that_come_back_or_are_elsewhere() {
+        let (a, b) = (relay("a", 1), relay("b", 2));
+        assert!(is_told_again(vec![a.clone()], vec![a.clone(), b.clone()]));
+        assert!(is_told_again(vec![a.clone(), b.clone()], vec![a, relay("b", 3)]));
+    }
+
+    #[test]
+    fn broadcaster_keeps_a_list_that_nothing_is_missing_in() {
+        let (a, b) = (relay("a", 1), relay("b", 2));
+        assert!(!is_told_again(vec![a.clone(), b.clone()], vec![b, a.clone()]), "another order");
+        assert!(!is_told_again(vec![a.clone(), relay("b", 2)], vec![a.clone()]), "one of them is away");
+        let nowhere = Orders { place: None, ..orders(vec![]) };
+        assert!(!told(vec![a]).is_outdated(&nowhere, NOW_S));
+    }
+
+    #[test]
+    fn broadcaster_is_told_of_moves_of_longer_lists_and_in_time_for_its_ticket() {
+        let (a, now) = (vec![relay("a", 1)], orders(vec![relay("a", 1)]));
+        let told = told(a);
+        assert!(told.is_outdated(&Orders { moved_in_epoch: 4, ..now.clone() }, NOW_S));
+        assert!(told.is_outdated(&Orders { list: 1, ..now.clone() }, NOW_S));
+        let renewed_s = NOW_S + TICKET_RENEWED_AFTER.as_secs();
+        assert!(!told.is_outdated(&now, renewed_s - 1) && told.is_outdated(&now, renewed_s));
     }
 }

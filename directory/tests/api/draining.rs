@@ -1,36 +1,18 @@
 //! Relays that drain, and streams that are moved, as broadcasters and operators see it.
 
-use protocol::http::{Assignment, CreatedStream, HeartbeatAnswer, Order};
+use protocol::http::HeartbeatAnswer;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::driver::{Events, Server};
-
-async fn listen(server: &Server, made: &CreatedStream) -> Events {
-    let request = server.request(Method::GET, &format!("/api/streams/{}/orders", made.id));
-    Events::of(request.bearer_auth(made.broadcast_key.expose()).send().await.unwrap())
-}
-
-/// The next order in this epoch.
-async fn ordered(events: &mut Events, epoch: u32) -> Assignment {
-    loop {
-        match events.next_as().await {
-            Some(Order::Assignment { assignment }) if assignment.epoch == epoch => return assignment,
-            Some(Order::Assignment { assignment }) if assignment.epoch < epoch => {}
-            other => panic!("expected an assignment of epoch {epoch}, got {other:?}"),
-        }
-    }
-}
+use crate::{
+    broadcaster::{on_first_of_two, ordered},
+    driver::Server,
+};
 
 #[tokio::test]
 async fn stream_of_a_relay_that_drains_is_ordered_elsewhere_and_goes_on_meanwhile() {
     let server = Server::start().await;
-    let one = server.relay("relay-1").await;
-    let made = server.create("demo", "public").await;
-    one.report(made.id, 1, true, 1).await;
-    let two = server.relay("relay-2").await;
-    let mut events = listen(&server, &made).await;
-    ordered(&mut events, 1).await;
+    let (made, [one, two], mut events) = on_first_of_two(&server).await;
     let carried = json!({ "stream": made.id, "epoch": 1, "live": true, "viewers": 1 });
     let draining = json!({ "viewers": 1, "streams": [carried], "draining": true });
     let answer: HeartbeatAnswer = one.send(&draining).await.json().await.unwrap();
@@ -48,11 +30,7 @@ async fn stream_of_a_relay_that_drains_is_ordered_elsewhere_and_goes_on_meanwhil
 #[tokio::test]
 async fn operator_drains_a_relay_and_moves_a_stream() {
     let server = Server::start().await;
-    let one = server.relay("relay-1").await;
-    let made = server.create("demo", "public").await;
-    one.report(made.id, 1, true, 1).await;
-    server.relay("relay-2").await;
-    let mut events = listen(&server, &made).await;
+    let (made, [one, _two], mut events) = on_first_of_two(&server).await;
     let (status, answer) = server.operator(Method::POST, "/relays/relay-1/drain").await;
     assert_eq!((status, answer), (200, json!({ "streams": 1 })));
     assert_eq!(ordered(&mut events, 2).await.relays[0].name.as_str(), "relay-2");

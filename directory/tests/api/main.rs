@@ -1,6 +1,7 @@
 //! The directory from outside: a bound server, HTTP, and nothing else.
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
 
+mod broadcaster;
 mod busy;
 mod door;
 mod draining;

@@ -4,36 +4,16 @@ use std::time::Duration;
 
 use protocol::{
     BroadcastKey,
-    http::{Assignment, CreatedStream, Order},
+    http::{CreatedStream, Order},
     limits::TICKET_RENEWED_AFTER,
 };
-use reqwest::{Method, Response, StatusCode};
+use reqwest::Method;
 use serde_json::json;
 
-use crate::driver::{Events, PATIENCE, Server, refused};
-
-async fn ask(server: &Server, made: &CreatedStream, key: &BroadcastKey) -> Response {
-    let request = server.request(Method::GET, &format!("/api/streams/{}/orders", made.id));
-    request.bearer_auth(key.expose()).send().await.unwrap()
-}
-
-async fn listen(server: &Server, made: &CreatedStream) -> Events {
-    let answer = ask(server, made, &made.broadcast_key).await;
-    assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!(answer.headers()["content-type"], "text/event-stream");
-    Events::of(answer)
-}
-
-async fn assignment(events: &mut Events) -> Assignment {
-    match events.next_as().await {
-        Some(Order::Assignment { assignment }) => assignment,
-        other => panic!("expected an assignment, got {other:?}"),
-    }
-}
-
-fn first(assignment: &Assignment) -> (&str, u32) {
-    (assignment.relays[0].name.as_str(), assignment.epoch)
-}
+use crate::{
+    broadcaster::{ask, assignment, first, listen, on_first_of_two, ordered},
+    driver::{PATIENCE, Server, refused},
+};
 
 #[tokio::test]
 async fn broadcaster_gets_fresh_tickets_in_time() {
@@ -57,14 +37,9 @@ async fn broadcaster_gets_fresh_tickets_in_time() {
 #[tokio::test]
 async fn stream_of_a_revoked_relay_is_told_to_move_and_its_viewers_too() {
     let server = Server::start().await;
-    let one = server.relay("relay-1").await;
-    let made = server.create("demo", "public").await;
-    one.report(made.id, 1, true, 1).await;
-    let two = server.relay("relay-2").await;
-    let mut events = listen(&server, &made).await;
-    assert_eq!(first(&assignment(&mut events).await), ("relay-1", 1));
+    let (made, [_one, two], mut events) = on_first_of_two(&server).await;
     assert_eq!(server.operator(Method::DELETE, "/relays/relay-1").await.0, 204);
-    let moved = assignment(&mut events).await;
+    let moved = ordered(&mut events, 2).await;
     assert_eq!(first(&moved), ("relay-2", 2));
     assert_eq!(moved.relays.len(), 1, "the revoked one is not named");
     let watch = server.post(&format!("/api/streams/{}/watch", made.id), &json!({})).send().await.unwrap();
@@ -89,12 +64,7 @@ async fn stream_that_finds_no_relay_is_told_to_move_once_there_is_one() {
 #[tokio::test]
 async fn stream_whose_relay_is_answered_for_by_somebody_else_moves() {
     let server = Server::start().await;
-    let mut one = server.relay("relay-1").await;
-    let made = server.create("demo", "public").await;
-    one.report(made.id, 1, true, 1).await;
-    let two = server.relay("relay-2").await;
-    let mut events = listen(&server, &made).await;
-    assert_eq!(first(&assignment(&mut events).await), ("relay-1", 1));
+    let (made, [mut one, two], mut events) = on_first_of_two(&server).await;
     one.taken_over().await;
     let moved = async {
         loop {
@@ -104,18 +74,9 @@ async fn stream_whose_relay_is_answered_for_by_somebody_else_moves() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let ordered = async {
-        loop {
-            let order = assignment(&mut events).await;
-            // Before, relay-2 is named beside relay-1.
-            if order.epoch > 1 {
-                return order;
-            }
-        }
-    };
     tokio::select! {
         () = moved => {}
-        order = tokio::time::timeout(PATIENCE, ordered) => {
+        order = tokio::time::timeout(PATIENCE, ordered(&mut events, 2)) => {
             assert_eq!(first(&order.expect("it was never told to move")), ("relay-2", 2));
         }
     }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use protocol::{
     BroadcastKey, Secret,
-    http::{Assignment, CreatedStream, Order, RegisteredServer, WatchAnswer},
+    http::{Assignment, CreatedStream, RegisteredServer, WatchAnswer},
     limits::RECORD_TIME_MAX,
 };
 use reqwest::{Method, Response, StatusCode};
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    driver::{Events, Server, refused},
+    broadcaster::{ask, assignment, first, listen},
+    driver::{Server, refused},
     relay::Relay,
 };
 
@@ -64,8 +65,7 @@ async fn all_is_as_it_was_after_the_disk_was_lost_but_for_the_key() {
 
     let empty = only_the_key_of(data.path());
     let server = Server::start_in(empty.path(), &[]).await;
-    let gone = server.request(Method::GET, &format!("/api/streams/{}/orders", open.id));
-    let gone = gone.bearer_auth(open.broadcast_key.expose()).send().await.unwrap();
+    let gone = ask(&server, &open, &open.broadcast_key).await;
     assert_eq!(
         refused(gone).await,
         (404, "stream_not_found".to_owned()),
@@ -112,12 +112,30 @@ async fn all_is_as_it_was_after_the_disk_was_lost_but_for_the_key() {
     assert_eq!(refused(wrong).await, (403, "password_wrong".to_owned()));
     assert_eq!(watch(&server, &locked, &json!({ "password": "correct horse" })).await.status(), StatusCode::OK);
 
-    let orders = server.request(Method::GET, &format!("/api/streams/{}/orders", open.id));
-    let mut events = Events::of(orders.bearer_auth(open.broadcast_key.expose()).send().await.unwrap());
-    match events.next_as().await {
-        Some(Order::Assignment { assignment }) => assert!(assignment.epoch == 2 && assignment.record.is_some()),
-        other => panic!("expected an assignment, got {other:?}"),
-    }
+    let ordered = assignment(&mut listen(&server, &open).await).await;
+    assert!(ordered.epoch == 2 && ordered.record.is_some());
+}
+
+#[tokio::test]
+async fn broadcaster_hears_of_each_of_its_relays_as_they_come_back() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_in(data.path(), &[]).await;
+    let (one, two) = (server.relay("relay-1").await, server.relay("relay-2").await);
+    let made = server.create("demo", "public").await;
+    assert_eq!(made.assignment.relays.len(), 2);
+    drop((one, two));
+    server.stop().await;
+    let empty = only_the_key_of(data.path());
+    let server = Server::start_in(empty.path(), &[]).await;
+    let two = server.relay("relay-2").await;
+    assert_eq!(restore(&server, &record(&made), &made.broadcast_key).await.status(), StatusCode::OK);
+    two.report(made.id, 1, true, 1).await;
+    let mut events = listen(&server, &made).await;
+    let short = assignment(&mut events).await;
+    assert_eq!((short.relays.len(), first(&short)), (1, ("relay-2", 1)));
+    let _one = server.relay("relay-1").await;
+    let whole = assignment(&mut events).await;
+    assert_eq!((whole.relays.len(), first(&whole)), (2, ("relay-2", 1)), "where it is, and where it may go");
 }
 
 #[tokio::test]
