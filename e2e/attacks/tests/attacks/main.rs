@@ -6,6 +6,7 @@ mod join;
 mod pages;
 mod publish;
 mod pull;
+mod revoked;
 mod sealed;
 mod tokens;
 mod watch;
