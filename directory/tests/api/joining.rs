@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use protocol::{
     ErrorCode,
     control::ToDirectory,
-    http::{HeartbeatAnswer, RegisteredServer},
+    http::{HeartbeatAnswer, RegisteredServer, RevokedRelay},
+    limits::REVOKED_TOLD_TIME,
     relay_proof::Identity,
 };
 use reqwest::{Method, StatusCode};
@@ -272,6 +273,27 @@ async fn revoked_relay_is_shut_out_at_once_and_for_good() {
     let server = Server::start_in(data.path(), &[]).await;
     assert_eq!(refused(signer.register_at(&server, "relay-1", &url, &membership).await).await, revoked);
     assert_eq!(Signer::new().register(&server, "relay-1").await.status(), StatusCode::OK, "its name is free");
+}
+
+#[tokio::test]
+async fn other_relays_are_told_of_a_revoked_one_by_its_key() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_in(data.path(), &[]).await;
+    let (out, other) = (server.relay("relay-1").await, server.relay("relay-2").await);
+    let body = json!({ "viewers": 0, "streams": [] });
+    let told = async || other.send(&body).await.json::<HeartbeatAnswer>().await.unwrap().revoked;
+    assert!(told().await.is_empty());
+    assert_eq!(server.operator(Method::DELETE, "/relays/relay-1").await.0, 204);
+    let public_key = out.signer.public_key();
+    let revoked = RevokedRelay { relay: out.name.clone(), public_key, at_s: server.clock.now_s() };
+    for _ in 0..2 {
+        assert_eq!(told().await, std::slice::from_ref(&revoked));
+    }
+    server.clock.advance(REVOKED_TOLD_TIME);
+    other.register().await;
+    assert!(told().await.is_empty(), "its tickets have ended");
+    assert_eq!(Signer::new().register(&server, "relay-1").await.status(), StatusCode::OK);
+    assert_eq!(told().await, [revoked], "tickets name its name again");
 }
 
 #[tokio::test]

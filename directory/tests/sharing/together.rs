@@ -154,6 +154,21 @@ async fn pass_that_was_made_at_one_is_good_at_the_other_until_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn relay_that_was_revoked_at_one_is_named_to_relays_that_report_to_the_other() {
+    let (_server, a, b) = two().await;
+    let (_out, other) = (Relay::join(&a, "relay-1").await, Relay::join(&b, "relay-2").await);
+    a.relays_are(&[("relay-1", "ready"), ("relay-2", "ready")]).await;
+    assert!(other.beat(&b, &[]).await.revoked.is_empty());
+    let (status, _) = a.operator(Method::DELETE, "/relays/relay-1", &Value::Null).await;
+    assert_eq!(status, 204);
+    becomes("the revocation", async || {
+        let revoked = other.beat(&b, &[]).await.revoked;
+        (revoked.first()?.relay.as_str() == "relay-1").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn drain_that_one_is_told_is_told_to_the_relay_by_the_other() {
     let (_server, a, b) = two().await;
     let relay = Relay::join(&a, "relay-1").await;
