@@ -397,6 +397,10 @@ body! {
         pub stream: StreamSummary,
         /// Where to watch it.
         pub assignment: Assignment,
+        /// After how many milliseconds a longer list is to be had: more relays are about to work, as when the directory was gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional = nullable)]
+        pub ask_again_ms: Option<u32>,
     }
 }
 

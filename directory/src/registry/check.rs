@@ -82,6 +82,11 @@ impl Check {
         self.good
     }
 
+    /// Whether the first check is still under way: the relay is about to be good, or to have failed.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.good && self.failures == 0
+    }
+
     /// Whether the last check of a relay that was good went wrong, or somebody could not use it and the check of that is under way.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.failures > 0 || self.reported

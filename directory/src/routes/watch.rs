@@ -78,7 +78,9 @@ pub(super) async fn watch(
         app.relay_reported(&failed);
         place.relays.sort_by_key(|relay| relay.name == failed);
     }
-    Ok(Json(WatchAnswer { stream, assignment: app.watch(id, viewer, place)? }))
+    let ask_again = app.registry(|registry, now_us| registry.longer_list_after(now_us, &place));
+    let ask_again_ms = ask_again.and_then(|after| u32::try_from(after.as_millis()).ok());
+    Ok(Json(WatchAnswer { stream, assignment: app.watch(id, viewer, place)?, ask_again_ms }))
 }
 
 type Admitted = (ViewerId, (StreamSummary, Place));

@@ -139,6 +139,22 @@ async fn broadcaster_hears_of_each_of_its_relays_as_they_come_back() {
 }
 
 #[tokio::test]
+async fn viewer_is_to_ask_a_directory_that_has_just_begun_again_once_relays_had_the_time_to_come_back() {
+    let server = Server::start().await;
+    let relay = server.relay("relay-1").await;
+    let made = server.create("demo", "public").await;
+    let ask_again_ms = async || {
+        relay.report(made.id, 1, true, 1).await;
+        watch(&server, &made, &json!({})).await.json::<WatchAnswer>().await.unwrap().ask_again_ms
+    };
+    assert_eq!(ask_again_ms().await, Some(5000));
+    server.clock.advance(Duration::from_secs(2));
+    assert_eq!(ask_again_ms().await, Some(3000));
+    server.clock.advance(Duration::from_secs(3));
+    assert_eq!(ask_again_ms().await, None);
+}
+
+#[tokio::test]
 async fn foreign_record_and_wrong_key_bring_nothing_back() {
     let (data, server, made) = stream(&[]).await;
     let (_other_data, other, others) = stream(&[]).await;

@@ -42,6 +42,8 @@ pub struct Assignment {
     pub epoch: u64,
     /// What brings the stream back to a directory that has lost it, where there is one.
     pub record: Option<String>,
+    /// When the directory has more relays to name to a viewer, if it expects some.
+    pub longer_after: Option<Duration>,
 }
 
 impl Assignment {
@@ -53,6 +55,7 @@ impl Assignment {
             ticket: assignment["ticket"].as_str()?.to_owned(),
             epoch: assignment["epoch"].as_u64()?,
             record: assignment["record"].as_str().map(str::to_owned),
+            longer_after: None,
         })
     }
 }
@@ -91,7 +94,9 @@ impl Directory {
         let request = self.request(Method::POST, &format!("/api/streams/{id}/watch"));
         let request = request.json(&failed.map_or_else(|| json!({}), |failed| json!({ "failed": failed })));
         let answer = send(if let Some(ticket) = ticket { request.bearer_auth(ticket) } else { request }).await?;
-        Assignment::read(&answer["assignment"]).ok_or_else(unreadable)
+        let longer_after = answer["ask_again_ms"].as_u64().map(Duration::from_millis);
+        let assignment = Assignment::read(&answer["assignment"]).ok_or_else(unreadable)?;
+        Ok(Assignment { longer_after, ..assignment })
     }
 
     /// Asks where to send on.

@@ -21,6 +21,17 @@ describe("a ticket", () => {
     expect(viewer.transports.length).toBe(1);
   });
 
+  it("comes with more relays soon after the directory was gone, and each of them is tried before it is asked again", async () => {
+    const short = { ...answer("a"), ask_again_ms: 5000 };
+    const viewer = new Viewer(short, answer("a", "b"));
+    await viewer.connected();
+    await viewer.passes(8);
+    expect([viewer.asked.length, viewer.transports.length]).toEqual([2, 1]);
+    viewer.last.close();
+    await viewer.connected();
+    expect([viewer.asked.length, viewer.last.url]).toEqual([2, "ws://b/ws"]);
+  });
+
   it("is tried again while the directory is away, and the stream goes on", async () => {
     const away = new ApiFailure("unreachable", "down");
     const viewer = new Viewer(answer("a"), away, away, away, answer("a"));

@@ -149,11 +149,12 @@ export class Admissions {
 
   async #watch(credentials: Credentials): Promise<WatchAnswer> {
     const answer = await this.#inTime(this.api.watch(this.streamId, credentials));
-    const { ticket } = answer.assignment;
+    const { assignment, ask_again_ms: askAgainMs = null } = answer;
+    const { ticket } = assignment;
     this.#known = true;
     this.forgotten.heardOf();
     this.#ticket = ticket;
-    this.renewal.begin(performance.now(), ticketFacts(ticket).lifeMs, this.random());
+    this.renewal.begin(performance.now(), ticketFacts(ticket).lifeMs, this.random(), askAgainMs);
     return answer;
   }
 

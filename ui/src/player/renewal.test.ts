@@ -16,6 +16,18 @@ describe("a ticket", () => {
     }
   });
 
+  it("is renewed soon when more relays are about to work, and at half of its life at the latest", () => {
+    for (const [askAgainMs, random, dueAt] of [
+      [5000, 0, 5000],
+      [5000, 1, 7500],
+      [600_000, 0.5, 300_000],
+    ] as const) {
+      const renewal = new Renewal();
+      renewal.begin(1000, TEN_MINUTES, random, askAgainMs);
+      expect([renewal.due(1000 + dueAt - 1), renewal.due(1000 + dueAt)]).toEqual([false, true]);
+    }
+  });
+
   it("is not renewed before there is one", () => {
     expect(new Renewal().due(1e12)).toBe(false);
   });

@@ -5,6 +5,8 @@ import { Quiet } from "../protocol/quiet";
 /** The share of a ticket's life after which it is renewed, and its spread: the viewers of one moment must not all ask in another. */
 const RENEWED_AFTER = 0.5;
 const SPREAD = 0.05;
+/** How much later than it may be, at most, a longer list of relays is asked for: as a share of that time, for the same reason. */
+const ASK_AGAIN_SPREAD = 0.5;
 /** Pauses between tries of a renewal that fails. */
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 30_000;
@@ -21,10 +23,12 @@ export class Renewal {
   #dueAt = Number.POSITIVE_INFINITY;
   #failures = 0;
 
-  /** A ticket that lives for `lifeMs` was given out just now. */
-  begin(nowMs: number, lifeMs: number, random: number): void {
+  /** A ticket that lives for `lifeMs` was given out just now; `askAgainMs`: when the directory has more relays to name, if so. */
+  begin(nowMs: number, lifeMs: number, random: number, askAgainMs: number | null = null): void {
     this.#failures = 0;
-    this.#dueAt = nowMs + lifeMs * (RENEWED_AFTER + SPREAD * (random - 0.5));
+    const dueMs = lifeMs * (RENEWED_AFTER + SPREAD * (random - 0.5));
+    const againMs = askAgainMs === null ? dueMs : askAgainMs * (1 + ASK_AGAIN_SPREAD * random);
+    this.#dueAt = nowMs + Math.min(dueMs, againMs);
   }
 
   /** It could not be renewed; `waitMs`: what the directory asks for. */

@@ -68,5 +68,5 @@ fn sent(show: &Show, relay: &str, upstream: &[&str], viewer: u64) -> Assignment 
     let grant = Grant { upstream: upstream.iter().map(address).collect(), ..grant };
     let ticket = show.system.directory_key().sign(&grant).unwrap_or_else(|error| panic!("a ticket: {error}"));
     let relays = vec![Relay { name: relay.to_owned(), url: url(relay) }];
-    Assignment { relays, ticket: ticket.expose().to_owned(), epoch, record: None }
+    Assignment { relays, ticket: ticket.expose().to_owned(), epoch, record: None, longer_after: None }
 }

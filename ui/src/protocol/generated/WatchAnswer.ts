@@ -13,4 +13,8 @@ stream: StreamSummary,
 /**
  * Where to watch it.
  */
-assignment: Assignment, };
+assignment: Assignment, 
+/**
+ * After how many milliseconds a longer list is to be had: more relays are about to work, as when the directory was gone.
+ */
+ask_again_ms?: number | null, };

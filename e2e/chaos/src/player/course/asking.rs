@@ -18,6 +18,9 @@ const UNKNOWN_TIME_MAX: Duration = Duration::from_secs(10);
 /// A ticket is renewed after this share of its life.
 const RENEWED_AFTER: f64 = 0.5;
 
+/// How much later than it may be, at most, a longer list is asked for, as a share of that time.
+const ASK_AGAIN_SPREAD: f64 = 0.5;
+
 impl Course {
     pub(super) fn ask(&mut self, why: Why) {
         let ticket = self.assignment.as_ref().map(|assignment| assignment.ticket.clone());
@@ -43,7 +46,9 @@ impl Course {
         self.write(format!("is sent to {}", names.join(", ")));
         let (_, issued_s, expires_s) = ticket_facts(&assignment.ticket);
         let life = Duration::from_secs(expires_s.saturating_sub(issued_s));
-        self.renew_at = Some(Instant::now() + life.mul_f64(RENEWED_AFTER + 0.05 * (rand::random::<f64>() - 0.5)));
+        let due = life.mul_f64(RENEWED_AFTER + 0.05 * (rand::random::<f64>() - 0.5));
+        let again = assignment.longer_after.map(|after| after.mul_f64(1.0 + ASK_AGAIN_SPREAD * rand::random::<f64>()));
+        self.renew_at = Some(Instant::now() + again.map_or(due, |again| again.min(due)));
         self.unknown_since = None;
         let ticket = assignment.ticket.clone();
         self.assignment = Some(assignment);

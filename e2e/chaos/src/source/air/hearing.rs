@@ -79,7 +79,7 @@ impl Air {
                 let ticket = message["ticket"].as_str().unwrap_or_default().to_owned();
                 self.write(format!("is told by {name} to move"));
                 let epoch = self.assignment.epoch + 1;
-                self.assigned(Assignment { relays, ticket, epoch, record: None });
+                self.assigned(Assignment { relays, ticket, epoch, record: None, longer_after: None });
             }
             "error" => self.write(format!("is told {} by {name}", message["code"].as_str().unwrap_or_default())),
             _ => {}
