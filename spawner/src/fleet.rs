@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::{
     Names, Phase, SpawnError, Spawned, Spawner,
-    scale::{Bounds, Decision, RelaySeen, Removal, Scale, Starting},
+    scale::{Bounds, Decision, Need, RelaySeen, Removal, Scale, Starting, Surplus},
 };
 
 /// How often is looked: as often as relays report.
@@ -121,9 +121,12 @@ impl Fleet {
     async fn act(&mut self, now: Instant, decision: &Decision, seen: &[RelaySeen], relays: &dyn Relays) {
         match decision {
             Decision::Nothing => {}
-            Decision::Start => self.start(now, seen).await,
-            Decision::Drain(name) => {
-                info!(relay = %name, "there is more head-room than needed: draining a relay");
+            Decision::Start(need) => self.start(now, *need, seen).await,
+            Decision::Drain(name, surplus) => {
+                match surplus {
+                    Surplus::Maximum => info!(relay = %name, "more relays run than may: draining one"),
+                    Surplus::HeadRoom => info!(relay = %name, "there is more head-room than needed: draining a relay"),
+                }
                 relays.drain(name);
                 self.stop(name).await;
             }
@@ -139,12 +142,15 @@ impl Fleet {
         }
     }
 
-    async fn start(&mut self, now: Instant, seen: &[RelaySeen]) {
+    async fn start(&mut self, now: Instant, need: Need, seen: &[RelaySeen]) {
         let taken = |name: &RelayName| seen.iter().any(|relay| relay.name == *name) || self.starting.contains_key(name);
         let Some(name) = self.names.free(taken) else {
             return self.scale.start_failed(now);
         };
-        info!(relay = %name, "head-room is short: starting a relay");
+        match need {
+            Need::Minimum => info!(relay = %name, "fewer relays serve than should at least: starting one"),
+            Need::HeadRoom => info!(relay = %name, "head-room is short: starting a relay"),
+        }
         self.status.send_modify(|status| status.starts_total += 1);
         match self.spawner.start(&name).await {
             Ok(()) => {

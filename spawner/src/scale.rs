@@ -105,13 +105,31 @@ pub struct Starting {
     pub since: Instant,
 }
 
+/// Why a relay is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Fewer serve than are promised.
+    Minimum,
+    /// The best relay has too little head-room.
+    HeadRoom,
+}
+
+/// Why a relay can leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surplus {
+    /// More were started here than are allowed.
+    Maximum,
+    /// The others have head-room enough for its people.
+    HeadRoom,
+}
+
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Start one more relay.
-    Start,
+    Start(Need),
     /// Send this relay's people away, and stop it.
-    Drain(RelayName),
+    Drain(RelayName, Surplus),
     /// Stop this relay, which serves nobody: it never became healthy, is unwell for too long, or did not leave.
     Stop(RelayName),
     /// Leave everything as it is.
@@ -169,8 +187,8 @@ impl Scale {
             .unwrap_or(Decision::Nothing);
         match &decision {
             Decision::Nothing => {}
-            Decision::Start => self.change(now),
-            Decision::Drain(name) | Decision::Stop(name) => {
+            Decision::Start(_) => self.change(now),
+            Decision::Drain(name, _) | Decision::Stop(name) => {
                 self.leaving.insert(name.clone(), now);
                 self.change(now);
             }
@@ -224,7 +242,8 @@ impl Scale {
     fn drain_above_the_most(&self, scene: &Scene<'_>) -> Option<Decision> {
         let staying = scene.ours.iter().filter(|name| !self.leaving.contains_key(**name)).count();
         let above = staying > self.bounds.relays_max as usize && scene.serving.len() > self.bounds.relays_min as usize;
-        above.then(|| scene.candidate()).flatten().map(|relay| Decision::Drain(relay.name.clone()))
+        let leaves = |relay: &RelaySeen| Decision::Drain(relay.name.clone(), Surplus::Maximum);
+        above.then(|| scene.candidate()).flatten().map(leaves)
     }
 
     fn start(&mut self, now: Instant, scene: &Scene<'_>) -> Option<Decision> {
@@ -235,14 +254,14 @@ impl Scale {
         let may = scene.ours.len() < self.bounds.relays_max as usize && self.backoff.is_over(now);
         let too_few = scene.serving.len() + scene.coming < self.bounds.relays_min as usize;
         if too_few {
-            return may.then_some(Decision::Start);
+            return may.then_some(Decision::Start(Need::Minimum));
         }
         if best >= self.bounds.head_room_min || scene.coming > 0 {
             return None;
         }
         let since = *self.short_since.get_or_insert(now);
         let lasts = now.saturating_duration_since(since) >= self.bounds.short_time;
-        (may && lasts && self.is_cool(now)).then_some(Decision::Start)
+        (may && lasts && self.is_cool(now)).then_some(Decision::Start(Need::HeadRoom))
     }
 
     fn drain_what_is_not_needed(&mut self, now: Instant, scene: &Scene<'_>) -> Option<Decision> {
@@ -257,7 +276,7 @@ impl Scale {
         };
         let since = *self.calm_since.get_or_insert(now);
         let lasts = now.saturating_duration_since(since) >= self.bounds.calm_time;
-        (lasts && self.is_cool(now)).then(|| Decision::Drain(candidate.name.clone()))
+        (lasts && self.is_cool(now)).then(|| Decision::Drain(candidate.name.clone(), Surplus::HeadRoom))
     }
 
     fn is_cool(&self, now: Instant) -> bool {

@@ -93,8 +93,8 @@ impl World {
         let decision = self.scale.decide(now, &seen, &self.starting);
         self.starting.retain(|start| !seen.iter().any(|relay| relay.name == start.name && relay.healthy));
         match &decision {
-            Decision::Start => self.start(start),
-            Decision::Drain(name) | Decision::Stop(name) => {
+            Decision::Start(_) => self.start(start),
+            Decision::Drain(name, _) | Decision::Stop(name) => {
                 self.starting.retain(|start| start.name != *name);
                 self.relays.insert(name.clone(), Life::Leaving { gone_at: now + Duration::from_secs(15) });
             }

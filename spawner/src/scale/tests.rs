@@ -22,9 +22,9 @@ fn secs(seconds: u64) -> Duration {
 #[test]
 fn first_relays_are_started_at_once_up_to_the_minimum() {
     let (mut scale, now) = (Scale::new(bounds(2, 4)), Instant::now());
-    assert_eq!(scale.decide(now, &[], &[]), Decision::Start);
+    assert_eq!(scale.decide(now, &[], &[]), Decision::Start(Need::Minimum));
     let mut starting = vec![Starting { name: name("a"), since: now }];
-    assert_eq!(scale.decide(now, &[], &starting), Decision::Start);
+    assert_eq!(scale.decide(now, &[], &starting), Decision::Start(Need::Minimum));
     starting.push(Starting { name: name("b"), since: now });
     assert_eq!(scale.decide(now + secs(20), &[], &starting), Decision::Nothing);
 }
@@ -36,7 +36,7 @@ fn relay_is_started_when_the_best_is_nearly_full_for_a_while() {
     assert_eq!(scale.decide(now, &full, &[]), Decision::Nothing);
     assert_eq!(scale.decide(now + secs(1), &[relay("a", 0.3, 9)], &[]), Decision::Nothing);
     assert_eq!(scale.decide(now + secs(2), &full, &[]), Decision::Nothing, "the peak was over in between");
-    assert_eq!(scale.decide(now + secs(4), &full, &[]), Decision::Start);
+    assert_eq!(scale.decide(now + secs(4), &full, &[]), Decision::Start(Need::HeadRoom));
 }
 
 #[test]
@@ -44,12 +44,12 @@ fn one_change_cools_down_before_the_next() {
     let (mut scale, now) = (Scale::new(bounds(1, 4)), Instant::now());
     let full = [relay("a", 0.1, 9)];
     scale.decide(now, &full, &[]);
-    assert_eq!(scale.decide(now + secs(2), &full, &[]), Decision::Start);
+    assert_eq!(scale.decide(now + secs(2), &full, &[]), Decision::Start(Need::HeadRoom));
     let full = [relay("a", 0.1, 9), relay("b", 0.1, 9)];
     for second in 3..12 {
         assert_eq!(scale.decide(now + secs(second), &full, &[]), Decision::Nothing, "{second}");
     }
-    assert_eq!(scale.decide(now + secs(12), &full, &[]), Decision::Start);
+    assert_eq!(scale.decide(now + secs(12), &full, &[]), Decision::Start(Need::HeadRoom));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn the_emptiest_of_ours_is_drained_when_the_rest_has_room_for_its_people() {
     let calm = [relay("a", 0.8, 5), relay("b", 0.9, 2), other];
     assert_eq!(scale.decide(now, &calm, &[]), Decision::Nothing);
     assert_eq!(scale.decide(now + secs(59), &calm, &[]), Decision::Nothing);
-    assert_eq!(scale.decide(now + secs(60), &calm, &[]), Decision::Drain(name("b")));
+    assert_eq!(scale.decide(now + secs(60), &calm, &[]), Decision::Drain(name("b"), Surplus::HeadRoom));
     for second in 61..119 {
         assert_eq!(scale.decide(now + secs(second), &calm, &[]), Decision::Nothing, "one leaves at a time");
     }
@@ -83,13 +83,13 @@ fn nothing_is_drained_below_the_minimum_or_for_a_rest_without_room() {
 #[test]
 fn start_that_never_serves_is_stopped_and_the_next_try_waits() {
     let (mut scale, now) = (Scale::new(bounds(1, 4)), Instant::now());
-    assert_eq!(scale.decide(now, &[], &[]), Decision::Start);
+    assert_eq!(scale.decide(now, &[], &[]), Decision::Start(Need::Minimum));
     let starting = [Starting { name: name("a"), since: now }];
     assert_eq!(scale.decide(now + secs(29), &[], &starting), Decision::Nothing);
     assert_eq!(scale.decide(now + secs(30), &[], &starting), Decision::Stop(name("a")));
     assert_eq!(scale.failures(), 1);
     assert_eq!(scale.decide(now + secs(30), &[], &[]), Decision::Nothing, "backoff");
-    assert_eq!(scale.decide(now + secs(31), &[], &[]), Decision::Start);
+    assert_eq!(scale.decide(now + secs(31), &[], &[]), Decision::Start(Need::Minimum));
     let serves = [relay("b", 1.0, 0)];
     scale.decide(now + secs(33), &serves, &[Starting { name: name("b"), since: now + secs(31) }]);
     assert_eq!(scale.failures(), 0);
@@ -105,7 +105,7 @@ fn relay_that_fell_ill_is_waited_for_and_then_replaced() {
         assert_eq!(scale.decide(now + secs(second), &seen, &[]), Decision::Nothing, "{second}");
     }
     assert_eq!(scale.decide(now + secs(30), &seen, &[]), Decision::Stop(name("a")));
-    assert_eq!(scale.decide(now + secs(31), &seen, &[]), Decision::Start);
+    assert_eq!(scale.decide(now + secs(31), &seen, &[]), Decision::Start(Need::Minimum));
 }
 
 #[test]
@@ -115,13 +115,20 @@ fn row_is_shortened_at_its_end_only() {
     let (mut scale, now) = (Scale::new(row), Instant::now());
     let seen: Vec<_> = (0..11).map(|number| relay(&format!("relay-{number}"), 1.0, 10 + number)).collect();
     scale.decide(now, &seen, &[]);
-    assert_eq!(scale.decide(now + secs(60), &seen, &[]), Decision::Drain(name("relay-10")), "fullest, but last");
+    assert_eq!(
+        scale.decide(now + secs(60), &seen, &[]),
+        Decision::Drain(name("relay-10"), Surplus::HeadRoom),
+        "fullest, but last"
+    );
 }
 
 #[test]
 fn bound_that_was_lowered_is_reached_by_drains() {
     let (mut scale, now) = (Scale::new(bounds(1, 1)), Instant::now());
-    assert_eq!(scale.decide(now, &[relay("a", 0.3, 5), relay("b", 0.3, 4)], &[]), Decision::Drain(name("b")));
+    assert_eq!(
+        scale.decide(now, &[relay("a", 0.3, 5), relay("b", 0.3, 4)], &[]),
+        Decision::Drain(name("b"), Surplus::Maximum)
+    );
 }
 
 #[test]
@@ -129,7 +136,7 @@ fn head_room_that_is_no_number_counts_as_none() {
     let (mut scale, now) = (Scale::new(bounds(1, 2)), Instant::now());
     let odd = [relay("a", f64::NAN, 0)];
     scale.decide(now, &odd, &[]);
-    assert_eq!(scale.decide(now + secs(2), &odd, &[]), Decision::Start);
+    assert_eq!(scale.decide(now + secs(2), &odd, &[]), Decision::Start(Need::HeadRoom));
 }
 
 fn start() -> impl Strategy<Value = Start> {
@@ -154,7 +161,7 @@ proptest! {
                 let before = world.serving();
                 let decision = world.step(start);
                 prop_assert!(world.running() <= max as usize, "{} run", world.running());
-                if matches!(decision, Decision::Drain(_)) {
+                if matches!(decision, Decision::Drain(..)) {
                     prop_assert!(before > min.max(1) as usize, "{before} served, and one was drained");
                 }
             }
@@ -194,7 +201,7 @@ proptest! {
         let mut world = World::new(bounds(1, 3), 0);
         world.load = load;
         let start = if refused { Start::Refused } else { Start::NeverServes };
-        let tries = (0..3600).filter(|_| world.step(start) == Decision::Start).count();
+        let tries = (0..3600).filter(|_| matches!(world.step(start), Decision::Start(_))).count();
         prop_assert!((5..=25).contains(&tries), "{tries} tries in an hour");
         for _ in 0..400 {
             world.step(Start::Serves(1));

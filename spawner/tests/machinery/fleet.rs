@@ -9,7 +9,7 @@ use std::{
 use protocol::RelayName;
 use spawner::{
     Fleet, Local, Names, Phase, Relays, Spawner,
-    scale::{Bounds, Decision, RelaySeen},
+    scale::{Bounds, Decision, Need, RelaySeen},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -71,11 +71,11 @@ async fn processes_come_with_the_load_and_go_with_it() {
             now += Duration::from_secs(1);
             match fleet.step(now, &directory).await {
                 // What was asked for is waited for, so that a second of the test is long enough for it.
-                Decision::Start => {
+                Decision::Start(_) => {
                     let count = local.list().await.unwrap().len();
                     until("it serves", async || (directory.seen().len() == count).then_some(())).await;
                 }
-                Decision::Drain(name) => {
+                Decision::Drain(name, _) => {
                     until("it is gone", async || listed(local.as_ref(), name.as_str()).await.is_none().then_some(()))
                         .await;
                 }
@@ -104,7 +104,7 @@ async fn relay_that_ends_before_it_serves_is_told_and_another_name_is_tried_late
     let mut fleet = Fleet::new(Arc::clone(&local) as Arc<dyn Spawner>, Bounds::between(1, 3), Names::new("spawned"));
     let directory = Directory::new(folder.path());
     let now = Instant::now();
-    assert_eq!(fleet.step(now, &directory).await, Decision::Start);
+    assert_eq!(fleet.step(now, &directory).await, Decision::Start(Need::Minimum));
     until("it is given up", async || {
         listed(local.as_ref(), "spawned-0").await.filter(|spawned| spawned.phase == Phase::Ended)
     })
@@ -115,7 +115,7 @@ async fn relay_that_ends_before_it_serves_is_told_and_another_name_is_tried_late
         (status.failures, status.problem.as_deref()),
         (1, Some("spawned-0 ended before it served; its log says why"))
     );
-    assert_eq!(fleet.step(now + Duration::from_secs(1), &directory).await, Decision::Start);
+    assert_eq!(fleet.step(now + Duration::from_secs(1), &directory).await, Decision::Start(Need::Minimum));
     assert_eq!(local.list().await.unwrap()[0].name.as_str(), "spawned-1");
     local.close().await;
 }
