@@ -1,6 +1,7 @@
 // The host of the desktop app's window. What a page may not do itself, or not as well, is done by the app's own process.
 import { Directory } from "../directory/directory";
 import type { Settings } from "../protocol/generated/Settings";
+import { openFrom } from "../transport/page";
 import { appBroadcaster } from "./app/broadcaster";
 import { call } from "./app/call";
 import { directoryFetch, openDirectoryEvents } from "./app/directory";
@@ -13,7 +14,7 @@ export async function appHost(): Promise<Host> {
   return {
     kind: "app",
     directory: new Directory({ base, fetch: directoryFetch(base), openEvents: openDirectoryEvents }),
-    openTransport: openNearest,
+    openTransport: openFrom(openNearest),
     watchLink: (id) => `${base}/view/${id}`,
     copy: (text) => navigator.clipboard.writeText(text),
     broadcaster: appBroadcaster(),

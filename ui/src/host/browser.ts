@@ -1,6 +1,7 @@
 // The host of a page in an ordinary browser: the directory is where the page comes from.
 import { Directory } from "../directory/directory";
 import type { EventSourceLike } from "../directory/live_list";
+import { openFrom } from "../transport/page";
 import { openWebSocket } from "../transport/websocket";
 import type { Host } from "./host";
 
@@ -13,7 +14,7 @@ export function browserHost(): Host {
   return {
     kind: "browser",
     directory,
-    openTransport: openWebSocket,
+    openTransport: openFrom(openWebSocket),
     watchLink: (id) => `${location.origin}/view/${id}`,
     copy: copyText,
     pass: { known: async () => recallPass() !== "", keep: async (pass) => rememberPass(pass), text: recallPass },

@@ -6,7 +6,7 @@ const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex, "hex"));
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 
 /** What comes out when the stream comes in these pieces. */
-function read(max: number, pieces: Uint8Array[]): string[] | string {
+function read(max: number, pieces: Uint8Array<ArrayBuffer>[]): string[] | string {
   const reader = new FrameReader(max);
   const messages: string[] = [];
   for (const piece of pieces) {

@@ -7,7 +7,7 @@ export const FRAME_HEAD_BYTES = 4;
 const ROOM_BYTES_MAX = 64 * 1024;
 
 export type FrameError = "too_large" | "empty" | "cut";
-export type Frames = { ok: true; messages: Uint8Array[] } | { ok: false; error: FrameError };
+export type Frames = { ok: true; messages: Uint8Array<ArrayBuffer>[] } | { ok: false; error: FrameError };
 
 /** A whole frame around `message`. */
 export function framed(message: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -30,8 +30,8 @@ export class FrameReader {
   }
 
   /** The messages that `piece` completes. Those that lie whole in it are views of it, not copies. */
-  push(piece: Uint8Array): Frames {
-    const messages: Uint8Array[] = [];
+  push(piece: Uint8Array<ArrayBuffer>): Frames {
+    const messages: Uint8Array<ArrayBuffer>[] = [];
     let at = 0;
     for (;;) {
       while (this.#headLength < FRAME_HEAD_BYTES && at < piece.length) {

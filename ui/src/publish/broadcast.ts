@@ -6,13 +6,14 @@ import type { CreatedStream } from "../protocol/generated/CreatedStream";
 import type { Order } from "../protocol/generated/Order";
 import type { Visibility } from "../protocol/generated/Visibility";
 import { Sealer, StreamKey } from "../protocol/seal";
+import { onNetworkChange } from "../transport/network_change";
+import { openFrom } from "../transport/page";
 import { openWebSocket } from "../transport/websocket";
 import { sentence } from "../words/sentence";
 import { type Captured, capture } from "./capture";
 import type { Quality } from "./codec";
 import { MoodWatch } from "./line_mood";
 import { metronome } from "./metronome";
-import { onNetworkChange } from "./network";
 import { followOrders } from "./orders";
 import { Outgoing, TRACKS, trackList } from "./outgoing";
 import { PerSecond } from "./per_second";
@@ -207,7 +208,7 @@ export class BrowserBroadcast implements Broadcast {
       assignment: created.assignment,
       reassign: (failed) => directory.assignment(created.id, created.broadcast_key, failed),
       restore: (record) => directory.restore(created.broadcast_key, record),
-      openTransport: openWebSocket,
+      openTransport: openFrom(openWebSocket),
       tracks: () => trackList(this.#picture.chosen, this.#picture.smallConfig, this.#sound !== undefined),
       now: () => performance.now(),
       rate: this.#rate,

@@ -12,7 +12,7 @@ import {
   type TrackInfo,
 } from "../protocol/messages";
 import { CLIENT_PATIENCE_MS, Hearing } from "../protocol/quiet";
-import type { MediaOut, OpenTransport, SegmentTag, Transport, TransportKind } from "../transport/transport";
+import type { MediaOut, OpenTransport, Transport, TransportKind } from "../transport/transport";
 import { InFlight } from "./in_flight";
 import { type Offer, overtakes, SendGate, urgencyOf } from "./send_gate";
 
@@ -53,8 +53,6 @@ export class Line {
   readonly #inFlight = new InFlight();
   readonly #hearing: Hearing;
   readonly #life = new AbortController();
-  /** The newest segment of each track. */
-  readonly #segments = new Map<number, SegmentTag>();
   #transport: Transport | undefined;
   /** The ticket that the relay knows. */
   #ticket: string;
@@ -112,7 +110,6 @@ export class Line {
     const { track, key } = offer;
     const segment = media.send({ track, key, urgency: urgencyOf(offer) }, message, init);
     if (segment === null) return;
-    this.#segments.set(track, segment);
     this.#inFlight.sent(this.#options.now(), segment);
   }
 
@@ -167,11 +164,7 @@ export class Line {
 
   /** Gives up what is on its way of a track, where the connection can. */
   #giveUp(media: MediaOut, track: number): void {
-    const segment = this.#segments.get(track);
-    if (!media.givesUp || !segment) return;
-    media.giveUp(track);
-    this.#segments.delete(track);
-    this.#inFlight.lost(segment);
+    for (const segment of media.giveUp(track)) this.#inFlight.lost(segment);
   }
 
   #take(data: unknown): void {

@@ -4,7 +4,6 @@
 import type { MediaOut, OutgoingChunk, SegmentTag } from "./transport";
 
 export class SocketMedia implements MediaOut {
-  readonly givesUp = false;
   onbroken = null;
   /** The init segment that the relay has, by track. */
   readonly #inits = new Map<number, Uint8Array<ArrayBuffer>>();
@@ -29,5 +28,7 @@ export class SocketMedia implements MediaOut {
     return this.#tag;
   }
 
-  giveUp(): void {}
+  giveUp(): SegmentTag[] {
+    return [];
+  }
 }

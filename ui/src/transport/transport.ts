@@ -37,12 +37,10 @@ export type SegmentTag = object;
 export interface MediaOut {
   /** Bytes that were handed over and have not left the page. */
   readonly unsentBytes: number;
-  /** Whether a segment that is on its way can be given up for the rest of what is sent. */
-  readonly givesUp: boolean;
-  /** A segment whose rest the relay does not want, or the connection has lost; nothing of its track goes out before the next key. */
+  /** A segment is lost: the relay does not want its rest, or can't get it. Nothing of its track goes out before the next key. */
   onbroken: ((track: number, segment: SegmentTag) => void) | null;
   /** Sends a chunk; null when its segment is broken, or was never begun. */
   send(chunk: OutgoingChunk, message: Uint8Array<ArrayBuffer>, init: Uint8Array<ArrayBuffer>): SegmentTag | null;
-  /** Gives up what is on its way of this track. */
-  giveUp(track: number): void;
+  /** Gives up what is on its way of this track where that is possible, and tells which segments those are. */
+  giveUp(track: number): SegmentTag[];
 }
