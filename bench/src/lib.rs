@@ -2,8 +2,9 @@
 //!
 //! The `relay_load` command puts it on servers that are already running on this machine; the `fan_out_floor` command is a server that
 //! does nothing but hand a stream on, as the measure of what the kernel asks at least; the `sealing_cost` command measures what
-//! end-to-end encryption takes. Nothing here is part of the product's binaries.
+//! end-to-end encryption takes; the `performance_charts` command draws what was measured. Nothing here is part of the product's binaries.
 
+pub mod chart;
 pub mod crowd;
 pub mod directory;
 pub mod floor;

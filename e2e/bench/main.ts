@@ -2,6 +2,8 @@
 import "./release_binaries.ts";
 import { join, resolve } from "node:path";
 import { appToAppPart, screenToAppPart } from "./app.ts";
+import { capacityPart } from "./capacity.ts";
+import { type Chart, draw } from "./chart.ts";
 import { costPart } from "./cost.ts";
 import { driftPart } from "./drift.ts";
 import { fanOutPart } from "./fan_out.ts";
@@ -12,6 +14,7 @@ import { describeBuild, describeMachine } from "./machine.ts";
 import type { Part } from "./part.ts";
 import { merge, readResults, writeResults } from "./results.ts";
 import { Stage, sleep } from "./stage.ts";
+import { streamsPart } from "./streams.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** Between two parts, so that the end of one is not in the other. */
@@ -39,6 +42,8 @@ const PARTS: Part[] = [
   lateJoinPart,
   costPart,
   fanOutPart,
+  capacityPart,
+  streamsPart,
   driftPart,
 ];
 
@@ -49,6 +54,17 @@ function print(figure: Figure): void {
   const around = `load ${loadBefore.toFixed(2)} → ${loadAfter.toFixed(2)}, others ${othersCores.toFixed(2)} cores`;
   console.log(`  ${figure.what}\n    ${figure.result}   ${target}\n    ${figure.notes}`);
   console.log(`    ${around}${isBusy(figure) ? ": the machine is not calm" : ""}`);
+}
+
+/** What was measured, in lines of a few words. */
+function summary(figures: Figure[]): string {
+  const cells = figures.map((figure) => {
+    const target = figure.target ? `${figure.target.text}: ${isMet(figure) ? "met" : "MISSED"}` : "";
+    return [figure.result, target, figure.what];
+  });
+  const width = (column: number) => Math.max(...cells.map((row) => row[column]?.length ?? 0));
+  const [result, target] = [width(0), width(1)];
+  return cells.map(([a = "", b = "", c]) => `${a.padEnd(result)}  ${b.padEnd(target)}  ${c}`).join("\n");
 }
 
 function parseArguments(args: string[]): { quick: boolean; folder: string; parts: Part[] } {
@@ -88,7 +104,8 @@ async function main(): Promise<void> {
   const build = describeBuild();
   for (const [name, value] of Object.entries(machine)) console.log(`${name}: ${value}`);
   console.log(`Commit: ${build.commit}${build.optimised ? "" : ", not the release build"}`);
-  let figures = await readResults(folder);
+  let results = await readResults(folder);
+  const all: Figure[] = [];
   let failures = 0;
   let current: Stage | undefined;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -97,21 +114,25 @@ async function main(): Promise<void> {
   for (const part of parts) {
     console.log(`\n${part.name}`);
     const found: Figure[] = [];
+    const drawn: Chart[] = [];
     const onFigure = (figure: Figure) => {
       print(figure);
       found.push(figure);
     };
-    current = new Stage({ part: part.name, build, quick, onFigure });
+    current = new Stage({ part: part.name, build, quick, onFigure, onChart: (chart) => void drawn.push(chart) });
     try {
       await measure(part, current);
     } catch (error) {
       failures += 1;
       console.error(`  failed: ${String(error).slice(0, ERROR_CHARS_MAX)}`);
     }
-    figures = merge(figures, found);
-    await writeResults(folder, PARTS, machine, figures);
+    results = { figures: merge(results.figures, found), charts: merge(results.charts, drawn) };
+    await writeResults(folder, PARTS, machine, results);
+    all.push(...found);
     await sleep(REST_MS);
   }
+  if (results.charts.length > 0) await draw(folder);
+  if (quick) console.log(`\n${summary(all)}`);
   console.log(`\nWritten to ${join(folder, "performance.md")}.`);
   if (failures > 0) console.error(`${failures} parts failed; what they had measured before stands.`);
   process.exitCode = failures > 0 ? 1 : 0;

@@ -6,5 +6,7 @@ export interface Part {
   name: string;
   /** The heading of its figures. */
   title: string;
+  /** How its figures come about, for people: a paragraph. */
+  about?: string;
   measure: (stage: Stage) => Promise<void>;
 }

@@ -6,6 +6,8 @@ import { run } from "./stage.ts";
 /** Servers that are measured have one core of their own, as far as the machine has two; the load has the other. */
 export const SERVER_CORE = "1";
 const LOAD_CORE = "0";
+/** All that a machine of two has: for servers that have a share of both. */
+export const BOTH_CORES = "0,1";
 
 /** What a run may take beyond its measured time: thousands of viewers join one after the other. */
 const OVERHEAD_MS = 120_000;
@@ -18,6 +20,7 @@ export interface Summary {
 
 /** The fields of `relay_load`'s report that are used here. */
 export interface Report {
+  streams: number;
   viewers: number;
   seconds: number;
   chunks_due: number;
@@ -27,10 +30,12 @@ export interface Report {
   skips: number;
   gap_ms_max: number;
   latency_ms: Summary | null;
+  forwarding_kb_per_s: { average: number; slowest: number } | null;
   publisher_late_ms: Summary | null;
   relay_us_per_chunk: number;
   relay_cpu_seconds: number;
   relay_resident_bytes_before: number;
+  relay_resident_bytes_begin: number;
   relay_resident_bytes: number;
   storm_first_chunk_ms: Summary | null;
   load_cpu_seconds: number;
@@ -42,6 +47,8 @@ export interface Target {
   pid: number;
   /** The flags that name it. */
   flags: Record<string, string>;
+  /** Where the load runs, unless on a core of its own. */
+  loadCores?: string;
 }
 
 export interface Load {
@@ -51,13 +58,17 @@ export interface Load {
   stalled?: number;
   storm?: number;
   "warm-up"?: number;
+  rate?: number;
+  "chunk-bytes"?: number;
+  "key-interval"?: number;
+  threads?: number;
 }
 
 /** Puts load on a server. */
 export async function load(target: Target, options: Load): Promise<Report> {
   const flags = { ...target.flags, "relay-pid": target.pid, ...options };
   const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-  const command = ["-c", LOAD_CORE, join(BINARIES, "relay_load"), ...args];
+  const command = ["-c", target.loadCores ?? LOAD_CORE, join(BINARIES, "relay_load"), ...args];
   const { stdout } = await run("taskset", command, { timeout: options.seconds * 1000 + OVERHEAD_MS });
   return JSON.parse(stdout) as Report;
 }
@@ -67,6 +78,16 @@ export async function pin(pid: number): Promise<void> {
   await run("taskset", ["-a", "-c", "-p", SERVER_CORE, String(pid)]);
 }
 
+/** Whether all that was sent in the measured time reached everybody, in order. */
+export const isWhole = (report: Report) =>
+  report.chunks_delivered === report.chunks_due && report.missing + report.disorder + report.skips === 0;
+
+export const p99 = (report: Report) => report.latency_ms?.p99 ?? Number.POSITIVE_INFINITY;
+
+/** What the server and the load used, in percent of a core. */
+export const serverPercent = (report: Report) => (report.relay_cpu_seconds / report.seconds) * 100;
+export const loadPercent = (report: Report) => (report.load_cpu_seconds / report.seconds) * 100;
+
 export const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
 export const median = (values: number[]) => sorted(values)[Math.floor(values.length / 2)] ?? Number.NaN;
 
@@ -74,5 +95,6 @@ export const median = (values: number[]) => sorted(values)[Math.floor(values.len
 export function spread(values: number[], unit: string, digits = 1): string {
   const text = (value: number | undefined) => (value ?? Number.NaN).toFixed(digits);
   const all = sorted(values);
+  if (all.length === 1) return `${text(all[0])} ${unit}`;
   return `${text(median(values))} ${unit} (${text(all[0])} to ${text(all.at(-1))})`;
 }

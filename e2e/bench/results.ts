@@ -1,25 +1,28 @@
 // Results are kept beside the document they make, so that a run of some parts leaves the others' figures standing.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { CHARTS_FOLDER, type Chart } from "./chart.ts";
 import { CALM_CORES_MAX, type Figure, isBusy, isMet } from "./figure.ts";
 import type { Part } from "./part.ts";
 
-interface Results {
-  machine: Record<string, string>;
+/** What was measured, in this run and in earlier ones. */
+export interface Results {
   figures: Figure[];
+  charts: Chart[];
 }
 
-export async function readResults(folder: string): Promise<Figure[]> {
+export async function readResults(folder: string): Promise<Results> {
   try {
-    return (JSON.parse(await readFile(join(folder, "performance.json"), "utf8")) as Results).figures;
+    const kept = JSON.parse(await readFile(join(folder, "performance.json"), "utf8")) as Partial<Results>;
+    return { figures: kept.figures ?? [], charts: kept.charts ?? [] };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { figures: [], charts: [] };
     throw error;
   }
 }
 
-/** Earlier figures with the new ones in place of those of the same id. */
-export function merge(earlier: Figure[], now: Figure[]): Figure[] {
+/** What there was, with what is new in place of that of the same id. */
+export function merge<T extends { id: string }>(earlier: T[], now: T[]): T[] {
   const ids = new Set(now.map(({ id }) => id));
   return [...earlier.filter(({ id }) => !ids.has(id)), ...now];
 }
@@ -28,30 +31,36 @@ export async function writeResults(
   folder: string,
   parts: Part[],
   machine: Record<string, string>,
-  figures: Figure[],
+  results: Results,
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   const order = parts.map(({ name }) => name);
-  const known = figures.filter(({ part }) => order.includes(part));
-  known.sort((a, b) => order.indexOf(a.part) - order.indexOf(b.part));
-  await writeFile(join(folder, "performance.json"), `${JSON.stringify({ machine, figures: known }, null, 2)}\n`);
-  await writeFile(join(folder, "performance.md"), document(parts, machine, known));
+  const known = <T extends { part: string }>(all: T[]) =>
+    all.filter(({ part }) => order.includes(part)).sort((a, b) => order.indexOf(a.part) - order.indexOf(b.part));
+  const kept = { figures: known(results.figures), charts: known(results.charts) };
+  await writeFile(join(folder, "performance.json"), `${JSON.stringify({ machine, ...kept }, null, 2)}\n`);
+  await writeFile(join(folder, "performance.md"), document(parts, machine, kept));
 }
 
-function document(parts: Part[], machine: Record<string, string>, figures: Figure[]): string {
+function document(parts: Part[], machine: Record<string, string>, { figures, charts }: Results): string {
   const titles = [...new Set(parts.map(({ title }) => title))];
   const sections = titles.flatMap((title) => {
     const names = parts.filter((part) => part.title === title).map(({ name }) => name);
     const own = figures.filter(({ part }) => names.includes(part));
-    return own.length === 0 ? [] : [`## ${title}\n\n${table(own)}`];
+    if (own.length === 0) return [];
+    const about = parts.flatMap((part) => (part.title === title && part.about ? [part.about] : []));
+    const again = `To measure again: \`npm --prefix e2e run bench -- ${names.join(" ")}\`.`;
+    const drawn = charts.filter(({ part }) => names.includes(part)).map(image);
+    const drawings = drawn.length === 0 ? [] : [drawn.join("\n")];
+    return [[`## ${title}`, ...about, table(own), ...drawings, again].join("\n\n")];
   });
   return `# Performance
 
 Measured, not estimated; written by \`make bench\`. Pictures are timed by a clock that is painted at one end and read back from
 the pixels at the other, all on one machine, so nothing of the network's time is in it, and everything shares the machine's cores.
 Percentiles are over all frames that could be read; frames without a readable clock, and frames that the page was told of too
-late to read, are counted. To measure again: \`make bench\`; one part: \`npm --prefix e2e run bench -- late_join\` after
-\`cargo build --release --workspace\`.
+late to read, are counted. To measure again: \`make bench\`; one part: the command below its table, after
+\`cargo build --release --workspace\`. \`make bench-quick\` prints the table of fan-out on one core in less than three minutes.
 
 ${verdict(figures)}
 
@@ -59,6 +68,12 @@ ${rows(["", ""], Object.entries(machine))}
 
 ${sections.join("\n\n")}
 `;
+}
+
+function image({ id, title, build, at, quick }: Chart): string {
+  const marks = `${quick ? " ‡" : ""}${build.optimised ? "" : " §"}`;
+  const made = `${at.slice(0, 16).replace("T", " ")}, ${build.commit}${marks}`;
+  return `![${title}](${CHARTS_FOLDER}/${id}.svg "${made}")`;
 }
 
 /** What the reader must know before quoting a figure. */

@@ -8,6 +8,7 @@ import { CLOCK_TITLE, launchChromium, SCREEN } from "../src/chromium.ts";
 import { Display } from "../src/display.ts";
 import { System, type SystemOptions } from "../src/system.ts";
 import { clockPage } from "../src/wall_clock.ts";
+import type { Chart, Drawing } from "./chart.ts";
 import { ownChildren } from "./cpu.ts";
 import type { Build, Figure, Finding } from "./figure.ts";
 import { withSurroundings } from "./machine.ts";
@@ -42,13 +43,21 @@ export class Stage {
   readonly #part: string;
   readonly #build: Build;
   readonly #onFigure: (figure: Figure) => void;
+  readonly #onChart: (chart: Chart) => void;
   readonly #endings: (() => Promise<void> | void)[] = [];
 
-  constructor(o: { part: string; build: Build; quick: boolean; onFigure: (figure: Figure) => void }) {
+  constructor(o: {
+    part: string;
+    build: Build;
+    quick: boolean;
+    onFigure: (figure: Figure) => void;
+    onChart: (chart: Chart) => void;
+  }) {
     this.#part = o.part;
     this.#build = o.build;
     this.quick = o.quick;
     this.#onFigure = o.onFigure;
+    this.#onChart = o.onChart;
   }
 
   /** What has to be undone at the end, last first. */
@@ -72,6 +81,12 @@ export class Stage {
     const at = new Date().toISOString();
     const [part, build, quick] = [this.#part, this.#build, this.quick];
     for (const finding of result) this.#onFigure({ ...finding, part, build, around, at, quick });
+  }
+
+  /** Keeps what is to be drawn. */
+  chart(drawing: Drawing): void {
+    const at = new Date().toISOString();
+    this.#onChart({ ...drawing, part: this.#part, build: this.#build, at, quick: this.quick });
   }
 
   async system(options: SystemOptions = { relays: 1 }): Promise<System> {
