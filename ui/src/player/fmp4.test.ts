@@ -72,6 +72,25 @@ describe("media made by ffmpeg", () => {
   });
 });
 
+it("grows boxes whose sizes have 64 bits, and those that go to the end", () => {
+  for (const large of [true, false]) {
+    const chunk = withoutDuration(first());
+    const extra = large ? 8 : 0;
+    const moof = u32(chunk, 0);
+    const copy = new Uint8Array(large ? chunk.length + extra : moof);
+    copy.set(chunk.subarray(0, 8));
+    copy.set(chunk.subarray(8, large ? chunk.length : moof), 8 + extra);
+    const view = new DataView(copy.buffer);
+    view.setUint32(0, large ? 1 : 0);
+    if (large) view.setBigUint64(8, BigInt(moof + extra));
+    const changed = withLastDuration(copy, 15360);
+    expect(changed.length).toBe(copy.length + 4);
+    expect(readChunkTimes(changed, picture)).toMatchObject({ firstTime: 0, endTime: 15360 });
+    // The data offset of its one sample goes with it; no sample is touched.
+    if (large) expect(changed.subarray(-100)).toEqual(copy.subarray(-100));
+  }
+});
+
 it("gives a track another ID, in its init segment and its chunks, and leaves all else as it is", () => {
   for (const bytes of [PICTURE.init.slice(), first()]) {
     const before = bytes.slice();
@@ -114,6 +133,24 @@ describe("bytes that are not what they should be", () => {
       }
       expect(() => tryAll(bytes)).not.toThrow();
     }
+  });
+
+  it("leaves a chunk alone whose header says more than it holds", () => {
+    const chunk = withoutDuration(first());
+    // `tfhd` as the last box, with flags of fields that are not there.
+    const [traf, tfhd] = [indexOfType(chunk, "traf") - 4, indexOfType(chunk, "tfhd") - 4];
+    const end = tfhd + u32(chunk, tfhd);
+    const trafEnd = traf + u32(chunk, traf);
+    const moved = new Uint8Array(trafEnd);
+    moved.set(chunk.subarray(0, tfhd));
+    moved.set(chunk.subarray(end, trafEnd), tfhd);
+    moved.set(chunk.subarray(tfhd, end), tfhd + trafEnd - end);
+    const view = new DataView(moved.buffer);
+    const at = indexOfType(moved, "tfhd") + 4;
+    expect(readChunkTimes(moved, picture)).not.toBeNull();
+    view.setUint32(at, view.getUint32(at) | 0x03);
+    expect(readChunkTimes(moved, picture)).toBeNull();
+    expect(withLastDuration(moved, 5)).toBe(moved);
   });
 
   it("gives back what it can't read", () => {

@@ -50,8 +50,9 @@ interface Run {
   trun: Box;
   trackId: number;
   decodeTime: number;
-  /** Where `tfhd` holds the default duration, when it does. */
+  /** Where `tfhd` holds the default duration, when it does, and where it would. */
   tfhdDurationAt: number | null;
+  tfhdRoomAt: number;
   samples: number;
   /** Where `trun` holds the data offset, when it does. */
   dataOffsetAt: number | null;
@@ -144,22 +145,26 @@ export function renumber(bytes: Uint8Array, trackId: number): void {
 
 function grown(bytes: Uint8Array, run: Run, units: number): Uint8Array {
   const extra = 4;
-  const flags = viewOf(bytes).getUint32(run.tfhd.body) & 0xffffff;
-  let at = run.tfhd.body + 8;
-  if (flags & TFHD_BASE_DATA_OFFSET) at += 8;
-  if (flags & TFHD_DESCRIPTION_INDEX) at += 4;
+  const at = run.tfhdRoomAt;
   const copy = new Uint8Array(bytes.length + extra);
   copy.set(bytes.subarray(0, at));
   copy.set(bytes.subarray(at), at + extra);
   const view = viewOf(copy);
   view.setUint32(at, units);
   view.setUint32(run.tfhd.body, view.getUint32(run.tfhd.body) | TFHD_DURATION);
-  for (const box of [run.moof, run.traf, run.tfhd]) view.setUint32(box.start, view.getUint32(box.start) + extra);
+  for (const box of [run.moof, run.traf, run.tfhd]) lengthen(view, box, extra);
   if (run.dataOffsetAt !== null) {
     const dataOffsetAt = run.dataOffsetAt + (run.dataOffsetAt >= at ? extra : 0);
     view.setInt32(dataOffsetAt, view.getInt32(dataOffsetAt) + extra);
   }
   return copy;
+}
+
+/** Declares a box to be longer; one that has no size of its own goes to the end anyway. */
+function lengthen(view: DataView, box: Box, extra: number): void {
+  const size = view.getUint32(box.start);
+  if (size === 1) view.setBigUint64(box.start + 8, view.getBigUint64(box.start + 8) + BigInt(extra));
+  else if (size !== 0) view.setUint32(box.start, size + extra);
 }
 
 function compositionOffset(view: DataView, run: Run, sample: number): number {
@@ -185,13 +190,12 @@ function readRun(view: DataView): Run | null {
   const samples = u32(view, trun.body + 4, trun.end);
   if (trackId === null || decodeTime === null || !samples || samples > SAMPLES_MAX) return null;
 
-  let tfhdDurationAt: number | null = null;
-  if (tfhdFlags & TFHD_DURATION) {
-    tfhdDurationAt = tfhd.body + 8;
-    if (tfhdFlags & TFHD_BASE_DATA_OFFSET) tfhdDurationAt += 8;
-    if (tfhdFlags & TFHD_DESCRIPTION_INDEX) tfhdDurationAt += 4;
-    if (tfhdDurationAt + 4 > tfhd.end) return null;
-  }
+  let tfhdRoomAt = tfhd.body + 8;
+  if (tfhdFlags & TFHD_BASE_DATA_OFFSET) tfhdRoomAt += 8;
+  if (tfhdFlags & TFHD_DESCRIPTION_INDEX) tfhdRoomAt += 4;
+  const tfhdDurationAt = tfhdFlags & TFHD_DURATION ? tfhdRoomAt : null;
+  // It says that it holds more than it does.
+  if (tfhdRoomAt + (tfhdDurationAt === null ? 0 : 4) > tfhd.end) return null;
   const dataOffsetAt = trunFlags & TRUN_DATA_OFFSET ? trun.body + 8 : null;
   const entries = trun.body + 8 + (dataOffsetAt === null ? 0 : 4) + (trunFlags & TRUN_FIRST_FLAGS ? 4 : 0);
   const fields = [TRUN_DURATION, TRUN_SIZE, TRUN_FLAGS, TRUN_COMPOSITION];
@@ -205,6 +209,7 @@ function readRun(view: DataView): Run | null {
     trackId,
     decodeTime,
     tfhdDurationAt,
+    tfhdRoomAt,
     samples,
     dataOffsetAt,
     entries,
