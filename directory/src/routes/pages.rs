@@ -17,9 +17,9 @@ const INDEX: &str = "index.html";
 /// Where the build puts files whose names change with their content.
 const HASHED: &str = "assets/";
 
-/// Content Security Policy (level 3). Relays live anywhere, so WebSockets go anywhere; everything else comes from here, and
-/// nothing is written into a page: no script, no style.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; \
+/// Content Security Policy (level 3). Relays live anywhere, so WebSockets and WebTransport (`https:`) go anywhere; everything else
+/// comes from here, and nothing is written into a page: no script, no style.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss: https:; \
     media-src 'self' blob:; img-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What a page may ask its person for.

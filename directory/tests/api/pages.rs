@@ -25,9 +25,13 @@ async fn page_is_safe_to_open() {
     let server = Server::start().await;
     let answer = browse(&server, "/").await;
     let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
-    for rule in
-        ["default-src 'none';", "script-src 'self';", "style-src 'self';", "connect-src 'self' ws: wss:;", "blob:"]
-    {
+    for rule in [
+        "default-src 'none';",
+        "script-src 'self';",
+        "style-src 'self';",
+        "connect-src 'self' ws: wss: https:;",
+        "blob:",
+    ] {
         assert!(policy.contains(rule), "{rule} is not in {policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
