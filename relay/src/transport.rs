@@ -5,7 +5,10 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
+mod media_frame;
 pub mod websocket;
+
+pub use media_frame::MediaFrame;
 
 /// How long one message may take to be written: whoever takes less than one chunk in this time can't watch or publish.
 pub const WRITE_TIME_MAX: Duration = Duration::from_secs(10);

@@ -8,6 +8,8 @@ use protocol::{ErrorCode, MediaHeader, MediaKind, TrackInfo, TrackKind, TrackNum
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::transport::MediaFrame;
+
 mod cursor;
 mod order;
 mod splice;
@@ -83,7 +85,7 @@ pub struct Window {
 #[derive(Debug)]
 struct Entry {
     header: MediaHeader,
-    message: Bytes,
+    message: MediaFrame,
     arrived: Instant,
     /// The init segment it belongs to.
     init: u64,
@@ -95,8 +97,8 @@ struct Entry {
 
 impl Entry {
     /// What a chunk costs: its message, and the entry itself, which counts when chunks are tiny.
-    const fn cost(message: &Bytes) -> usize {
-        message.len() + size_of::<Self>()
+    const fn cost(message_bytes: usize) -> usize {
+        message_bytes + size_of::<Self>()
     }
 }
 
@@ -117,7 +119,7 @@ struct Track {
 #[derive(Debug)]
 struct Init {
     id: u64,
-    message: Bytes,
+    message: MediaFrame,
 }
 
 impl Window {
@@ -178,7 +180,7 @@ impl Window {
             return Err(Refusal::InitTooLarge(message.len()));
         }
         let track = self.track(header.track).ok_or(Refusal::UnknownTrack(header.track))?;
-        let replaced = track.init.as_ref().map_or(0, |init| init.message.len());
+        let replaced = track.init.as_ref().map_or(0, |init| init.message.message_len());
         if self.init_bytes() - replaced + message.len() > self.bytes_max {
             return Err(Refusal::TooLarge(message.len()));
         }
@@ -187,8 +189,7 @@ impl Window {
         self.bytes += message.len();
         self.inits_total += 1;
         let id = self.inits_total;
-        // A message shares its allocation with its neighbours; one that stays would keep them alive.
-        let message = Bytes::copy_from_slice(&message);
+        let message = MediaFrame::of(&message);
         if let Some(track) = self.track_mut(header.track) {
             track.init = Some(Init { id, message });
             track.newest_key = None;
@@ -198,7 +199,7 @@ impl Window {
     }
 
     fn push_chunk(&mut self, header: &MediaHeader, message: Bytes, arrived: Instant) -> Result<(), Refusal> {
-        let cost = Entry::cost(&message);
+        let cost = Entry::cost(message.len());
         let fits = self.init_bytes() + cost <= self.bytes_max;
         let (sequence, offset) = (self.end(), self.bytes_total);
         let track = self.track_mut(header.track).ok_or(Refusal::UnknownTrack(header.track))?;
@@ -214,6 +215,7 @@ impl Window {
         self.make_room_for(cost);
         self.bytes += cost;
         self.bytes_total += cost as u64;
+        let message = MediaFrame::of(&message);
         self.entries.push_back(Entry { header: *header, message, arrived, init, ordinal, offset });
         if header.key
             && let Some(track) = self.track_mut(header.track)
@@ -226,7 +228,7 @@ impl Window {
     fn make_room_for(&mut self, len: usize) {
         while self.bytes + len > self.bytes_max {
             let Some(oldest) = self.entries.pop_front() else { return };
-            self.bytes -= Entry::cost(&oldest.message);
+            self.bytes -= Entry::cost(oldest.message.message_len());
             let sequence = self.first;
             self.first += 1;
             if let Some(track) = self.track_mut(oldest.header.track)
@@ -280,7 +282,7 @@ impl Window {
     }
 
     fn init_bytes(&self) -> usize {
-        self.tracks.iter().filter_map(|track| track.init.as_ref()).map(|init| init.message.len()).sum()
+        self.tracks.iter().filter_map(|track| track.init.as_ref()).map(|init| init.message.message_len()).sum()
     }
 
     /// Whether somebody who needs `sequence` next is further behind the newest chunk than a live viewer may be.

@@ -28,11 +28,12 @@ use tokio_tungstenite::{
     },
 };
 
+pub(super) use self::frames::media_head as frame_head;
 use self::{
     frames::{Frames, Opcode, SLICES_MAX},
     wire::{OverLimit, Wire},
 };
-use super::{FAREWELL_BYTES_MAX, FAREWELL_TIME_MAX, Message, ReceiveError, SendError, WRITE_TIME_MAX};
+use super::{FAREWELL_BYTES_MAX, FAREWELL_TIME_MAX, MediaFrame, Message, ReceiveError, SendError, WRITE_TIME_MAX};
 
 /// Bytes of one read. The library zeroes as many before every attempt to read, and it attempts one for every chunk it sends, so
 /// they are few; a publisher's chunk still needs only a handful of reads.
@@ -137,8 +138,8 @@ impl Socket {
     }
 
     /// Has a media message written by the next [`Self::flush`].
-    pub fn queue_media(&mut self, message: Bytes) {
-        self.frames.push(Opcode::Binary, message);
+    pub fn queue_media(&mut self, message: MediaFrame) {
+        self.frames.push_framed(message.into_frame());
     }
 
     /// Bytes that wait for the next [`Self::flush`].
@@ -207,9 +208,15 @@ impl Socket {
             ready!(wire.poll_replies(cx))?;
         }
         while frames.unwritten() > 0 {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let used = frames.slices(&mut slices);
-            let written = ready!(Pin::new(&mut wire.connection).poll_write_vectored(cx, &slices[..used]))?;
+            let connection = Pin::new(&mut wire.connection);
+            let written = match frames.only_slice() {
+                Some(slice) => ready!(connection.poll_write(cx, slice))?,
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                    let used = frames.slices(&mut slices);
+                    ready!(connection.poll_write_vectored(cx, &slices[..used]))?
+                }
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

@@ -227,14 +227,14 @@ impl Open {
             self.socket.queue_text(text_of(&notice));
         }
         if let Some(init) = delivery.init {
-            tally.bytes += init.len() as u64;
+            tally.bytes += init.message_len() as u64;
             self.socket.queue_media(init);
         }
         // What was here before is not late: somebody who has just come begins with it.
         if delivery.arrived >= self.came_at {
             metrics.lag.note(now.saturating_duration_since(delivery.arrived));
         }
-        tally.bytes += delivery.chunk.len() as u64;
+        tally.bytes += delivery.chunk.message_len() as u64;
         tally.chunks += 1;
         self.socket.queue_media(delivery.chunk);
     }

@@ -1,12 +1,12 @@
 //! One viewer's position in a window, and the rule of what it is given: nothing that can't be decoded, and nothing old when
 //! something new can be shown.
 
-use bytes::Bytes;
 use protocol::{TrackKind, TrackNumber};
 use tokio::time::Instant;
 
 use self::switch::Switch;
 use super::Window;
+use crate::transport::MediaFrame;
 
 mod switch;
 
@@ -49,9 +49,9 @@ pub struct Delivery {
     /// What was left out before the chunk.
     pub skipped: Option<Skipped>,
     /// The chunk's init segment, when the viewer does not have it.
-    pub init: Option<Bytes>,
+    pub init: Option<MediaFrame>,
     /// The chunk, as it came in.
-    pub chunk: Bytes,
+    pub chunk: MediaFrame,
     /// When it came in.
     pub arrived: Instant,
 }

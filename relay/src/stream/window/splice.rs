@@ -44,8 +44,9 @@ impl Window {
             return Err(Refusal::InitTooLarge(message.len()));
         }
         let track = self.track_mut(header.track).ok_or(Refusal::UnknownTrack(header.track))?;
-        let payload = |message: &Bytes| message.get(MEDIA_HEADER_BYTES..).map(<[u8]>::to_vec);
-        let is_known = track.init.as_ref().is_some_and(|init| payload(&init.message) == payload(&message));
+        let is_known = track.init.as_ref().is_some_and(|init| {
+            init.message.as_message().get(MEDIA_HEADER_BYTES..) == message.get(MEDIA_HEADER_BYTES..)
+        });
         // A message shares its allocation with its neighbours; one that stays would keep them alive.
         track.init_to_come = (!is_known || !track.order.has_init()).then(|| Bytes::copy_from_slice(&message));
         Ok(false)
@@ -76,6 +77,7 @@ mod tests {
 
     use super::*;
     use crate::stream::window::{Cursor, SkipReason};
+    use crate::transport::MediaFrame;
 
     const PICTURE: TrackNumber = TrackNumber(1);
 
@@ -113,7 +115,7 @@ mod tests {
     }
 
     fn drain(window: &Window, cursor: &mut Cursor) -> Vec<String> {
-        let words = |message: &Bytes| String::from_utf8(message[MEDIA_HEADER_BYTES..].to_vec()).unwrap();
+        let words = |frame: &MediaFrame| String::from_utf8(frame.as_message()[MEDIA_HEADER_BYTES..].to_vec()).unwrap();
         let mut got = vec![];
         while let Some(delivery) = window.next(cursor) {
             got.extend(delivery.skipped.map(|skipped| format!("skipped {}", skipped.chunks)));

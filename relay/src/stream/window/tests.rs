@@ -87,8 +87,8 @@ fn drain(window: &Window, cursor: &mut Cursor) -> Vec<String> {
     let mut got = vec![];
     while let Some(Delivery { skipped, init, chunk, .. }) = window.next(cursor) {
         got.extend(skipped.map(|skipped| format!("skipped {} of {}", skipped.chunks, skipped.track)));
-        got.extend(init.map(|init| String::from_utf8(init.to_vec()).unwrap()));
-        got.push(String::from_utf8(chunk.to_vec()).unwrap());
+        got.extend(init.map(|init| String::from_utf8(init.message().to_vec()).unwrap()));
+        got.push(String::from_utf8(chunk.message().to_vec()).unwrap());
     }
     got
 }
@@ -211,7 +211,7 @@ fn viewer_that_fell_out_of_the_window_resumes_at_newest_key_frame() {
     }
     let delivery = feed.window.next(&mut cursor).unwrap();
     assert_eq!(delivery.skipped, Some(Skipped { track: PICTURE, chunks: 199, reason: SkipReason::Evicted }));
-    assert_eq!(delivery.chunk, name(PICTURE, 20, 0));
+    assert_eq!(delivery.chunk.message(), name(PICTURE, 20, 0));
 }
 
 #[test]
@@ -555,13 +555,13 @@ proptest! {
                             let selected: Vec<_> = cursor.selected().collect();
                             seen.retain(|track, _| selected.contains(track));
                         }
-                        let (header, payload) = MediaHeader::decode(&delivery.chunk).unwrap();
+                        let (header, payload) = MediaHeader::decode(delivery.chunk.as_message()).unwrap();
                         let id = u64::from_be_bytes(payload[..8].try_into().unwrap());
                         prop_assert!(cursor.selected().any(|track| track == header.track));
                         let seen = seen.entry(header.track).or_default();
                         let begins_anew = delivery.init.is_some();
                         if let Some(init) = delivery.init {
-                            seen.init = Some(init);
+                            seen.init = Some(init.message());
                         }
                         prop_assert!(seen.init.is_some(), "a chunk before its init segment");
                         prop_assert!(id > seen.last_id, "a chunk twice, or backwards");
@@ -573,7 +573,7 @@ proptest! {
                 Happening::Pass(us) => now_us += us,
             }
             prop_assert!(window.bytes() <= BYTES_MAX);
-            let counted: usize = window.entries.iter().map(|entry| Entry::cost(&entry.message)).sum();
+            let counted: usize = window.entries.iter().map(|entry| Entry::cost(entry.message.message_len())).sum();
             prop_assert_eq!(window.bytes(), counted + window.init_bytes());
         }
     }

@@ -1,4 +1,5 @@
-//! What is to be written to one peer: WebSocket frames (RFC 6455 5.2), each a head of its own before a payload that all viewers share.
+//! What is to be written to one peer: WebSocket frames (RFC 6455 5.2). A media message comes framed, the same bytes for all; others get a
+//! head here.
 
 use std::io::IoSlice;
 
@@ -19,8 +20,6 @@ pub(super) const SLICES_MAX: usize = 2 * FRAMES_WRITTEN_MAX;
 pub(super) enum Opcode {
     /// A control message of this protocol.
     Text = 0x1,
-    /// A media message.
-    Binary = 0x2,
     /// The last frame.
     Close = 0x8,
     /// Asks for a sign of life.
@@ -42,14 +41,23 @@ pub(super) struct Frames {
 #[derive(Debug)]
 struct Frame {
     head: [u8; HEAD_BYTES_MAX],
-    head_len: usize,
+    head_len: u8,
     payload: Bytes,
 }
 
 impl Frames {
     /// Appends a whole message, unmasked as a server's are.
     pub(super) fn push(&mut self, opcode: Opcode, payload: Bytes) {
-        let frame = Frame::new(opcode, payload);
+        let (head, head_len) = head(opcode as u8, payload.len());
+        self.append(Frame { head, head_len, payload });
+    }
+
+    /// Appends a frame that has its head.
+    pub(super) fn push_framed(&mut self, frame: Bytes) {
+        self.append(Frame { head: [0; HEAD_BYTES_MAX], head_len: 0, payload: frame });
+    }
+
+    fn append(&mut self, frame: Frame) {
         self.unwritten += frame.len();
         self.frames.push(frame);
     }
@@ -62,6 +70,14 @@ impl Frames {
     /// Whether a frame is written in part: its rest comes before anything else.
     pub(super) const fn is_within_frame(&self) -> bool {
         self.written > 0
+    }
+
+    /// What is to be written, when it lies in one piece.
+    pub(super) fn only_slice(&self) -> Option<&[u8]> {
+        match &self.frames[self.done..] {
+            [frame] if self.written >= frame.head().len() => frame.payload.get(self.written - frame.head().len()..),
+            _ => None,
+        }
     }
 
     /// Puts what is to be written next into `slices`; how many they are.
@@ -99,35 +115,34 @@ impl Frames {
     }
 }
 
-impl Frame {
-    fn new(opcode: Opcode, payload: Bytes) -> Self {
-        const LAST: u8 = 0x80;
-        let mut head = [LAST | opcode as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let head_len = match payload.len() {
-            len @ 0..=125 => {
-                head[1] = len as u8;
-                2
-            }
-            len @ 126..=0xFFFF => {
-                head[1] = 126;
-                head[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-                4
-            }
-            len => {
-                head[1] = 127;
-                head[2..].copy_from_slice(&(len as u64).to_be_bytes());
-                HEAD_BYTES_MAX
-            }
-        };
-        Self { head, head_len, payload }
-    }
+/// The head of a frame with a media message of `len` bytes, and the bytes of it that count.
+pub(in crate::transport) const fn media_head(len: usize) -> ([u8; HEAD_BYTES_MAX], u8) {
+    const BINARY: u8 = 0x2;
+    head(BINARY, len)
+}
 
+/// The head of a whole message, unmasked as a server's are.
+const fn head(opcode: u8, len: usize) -> ([u8; HEAD_BYTES_MAX], u8) {
+    const LAST: u8 = 0x80;
+    let length = (len as u64).to_be_bytes();
+    let [.., l6, l7] = length;
+    match len {
+        0..=125 => ([LAST | opcode, l7, 0, 0, 0, 0, 0, 0, 0, 0], 2),
+        126..=0xFFFF => ([LAST | opcode, 126, l6, l7, 0, 0, 0, 0, 0, 0], 4),
+        _ => {
+            let [l0, l1, l2, l3, l4, l5, l6, l7] = length;
+            ([LAST | opcode, 127, l0, l1, l2, l3, l4, l5, l6, l7], HEAD_BYTES_MAX as u8)
+        }
+    }
+}
+
+impl Frame {
     fn head(&self) -> &[u8] {
-        &self.head[..self.head_len]
+        &self.head[..usize::from(self.head_len)]
     }
 
     fn len(&self) -> usize {
-        self.head_len + self.payload.len()
+        usize::from(self.head_len) + self.payload.len()
     }
 }
 
@@ -142,6 +157,9 @@ mod tests {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let used = frames.slices(&mut slices);
             let mut taken: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.iter().copied()).collect();
+            if let Some(only) = frames.only_slice() {
+                assert_eq!(only, taken);
+            }
             taken.truncate(step);
             frames.advance(taken.len());
             all.extend(taken);
@@ -152,14 +170,14 @@ mod tests {
     #[test]
     fn heads_are_as_long_as_the_payload_needs() {
         for (len, head) in [
-            (0, vec![0x82, 0]),
-            (125, vec![0x82, 125]),
-            (126, vec![0x82, 126, 0, 126]),
-            (0xFFFF, vec![0x82, 126, 0xFF, 0xFF]),
-            (0x1_0000, vec![0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+            (0, vec![0x81, 0]),
+            (125, vec![0x81, 125]),
+            (126, vec![0x81, 126, 0, 126]),
+            (0xFFFF, vec![0x81, 126, 0xFF, 0xFF]),
+            (0x1_0000, vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
         ] {
             let mut frames = Frames::default();
-            frames.push(Opcode::Binary, vec![7; len].into());
+            frames.push(Opcode::Text, vec![7; len].into());
             let bytes = written(&mut frames, usize::MAX);
             assert_eq!(bytes[..head.len()], head);
             assert_eq!(bytes[head.len()..], vec![7; len]);
@@ -172,7 +190,7 @@ mod tests {
         for step in 1..=expected.len() {
             let mut frames = Frames::default();
             frames.push(Opcode::Text, Bytes::from_static(b"hi"));
-            frames.push(Opcode::Binary, Bytes::from_static(b"abc"));
+            frames.push_framed(Bytes::from_static(b"\x82\x03abc"));
             frames.push(Opcode::Ping, Bytes::new());
             frames.push(Opcode::Close, Bytes::from_static(b"\x03\xE8"));
             assert_eq!(frames.unwritten(), expected.len());
@@ -185,7 +203,7 @@ mod tests {
     fn more_frames_than_one_write_takes_are_written_by_several() {
         let mut frames = Frames::default();
         for number in 0..100 {
-            frames.push(Opcode::Binary, vec![number].into());
+            frames.push(Opcode::Text, vec![number].into());
         }
         let bytes = written(&mut frames, usize::MAX);
         assert_eq!(bytes.chunks(3).map(|frame| frame[2]).collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
