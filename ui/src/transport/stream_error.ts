@@ -7,6 +7,15 @@ const CODES = {
   stalled: 2,
 } as const;
 
+/** As drafts before 2024 had it, and Chromium still has it. */
+type OlderConstructor = new (init: { message: string; streamErrorCode: number }) => WebTransportError;
+
 export function streamError(why: keyof typeof CODES): WebTransportError {
-  return new WebTransportError(why, { streamErrorCode: CODES[why] });
+  const streamErrorCode = CODES[why];
+  try {
+    return new WebTransportError(why, { streamErrorCode });
+  } catch {
+    const Older = WebTransportError as unknown as OlderConstructor;
+    return new Older({ message: why, streamErrorCode });
+  }
 }
