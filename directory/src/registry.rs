@@ -94,6 +94,21 @@ pub struct Place {
     pub epoch: u32,
 }
 
+impl Place {
+    /// Names the relays last that are not heard of, where the viewer's ticket says: a directory that was gone may know of them a moment
+    /// later, and until then nobody's list is to get shorter.
+    fn remember(&mut self, known: &[RelayAddress]) {
+        let away: Vec<_> = known.iter().filter(|relay| self.away.contains(&relay.name)).cloned().collect();
+        if !self.upstream.is_empty() {
+            self.upstream.extend(away.iter().cloned());
+            self.upstream.truncate(RELAYS_NAMED_MAX);
+        }
+        self.relays.extend(away);
+        self.relays.truncate(RELAYS_NAMED_MAX);
+        self.away.retain(|name| self.relays.iter().all(|relay| relay.name != *name));
+    }
+}
+
 /// How much there is of everything, for the metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -240,6 +255,7 @@ impl Registry {
         place.upstream = choice.upstream.iter().filter_map(address).collect();
         let named = |name: &&RelayName| place.relays.iter().any(|relay| relay.name == **name);
         place.away.extend(choice.held.iter().filter(|name| !named(name)).cloned());
+        place.remember(&wish.known);
         Ok((stream.summary(), place, choice))
     }
 

@@ -22,7 +22,7 @@ async fn relay_joins_and_gets_what_it_needs() {
     let answer = relay.send(&json!({ "viewers": 0, "streams": [] })).await;
     assert_eq!(
         answer.json::<serde_json::Value>().await.unwrap(),
-        json!({ "end": [], "removed": [], "problem": null, "drain": false })
+        json!({ "end": [], "removed": [], "revoked": [], "problem": null, "drain": false })
     );
 }
 

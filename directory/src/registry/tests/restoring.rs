@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use protocol::{StreamId, http::StreamState, stream_record::StreamRecord};
+use protocol::{
+    StreamId,
+    http::{RelayAddress, StreamState},
+    stream_record::StreamRecord,
+};
 
-use super::driver::{START_US, World, carried, key, name, names};
-use crate::registry::{NewStream, PlaceError, Registry, Rules, stream::FAILOVER_TIME_MAX};
+use super::driver::{START_US, World, carried, joining, key, name, names};
+use crate::registry::{Joining, NewStream, PlaceError, Registry, Rules, Wish, stream::FAILOVER_TIME_MAX};
 
 /// A stream as a directory said it that is gone now.
 fn record(relays: &[&str], epoch: u32) -> StreamRecord {
@@ -39,6 +43,30 @@ fn restored_stream_is_interrupted_and_watched_once_a_relay_tells_of_it() {
     assert_eq!(world.listed(), [(stream, StreamState::Live, 5)]);
     assert_eq!(names(&world.watch(stream).unwrap().1), ["a", "b"]);
     assert_eq!(world.registry.record(stream, record.issued_at_s), Some(record), "all is as it was");
+}
+
+#[test]
+fn viewer_who_renews_while_relays_come_back_keeps_the_way_to_those_that_are_still_away() {
+    let record = record(&["a", "b", "c"], 3);
+    let stream = record.stream;
+    let mut world = World::new(&["b"]);
+    restore(&mut world.registry, world.now_us, &record).unwrap();
+    world.report("b", &[carried(stream, 3, true, 1)]).unwrap();
+    let addresses = |relays: &[&str]| relays.iter().map(|relay| joining(relay).address).collect::<Vec<_>>();
+    let wish = Wish { known: addresses(&["a", "b", "x"]), ..Wish::default() };
+    let renewed = |world: &World| world.registry.watch(world.now_us, stream, &wish).unwrap().1;
+    let place = renewed(&world);
+    assert_eq!((&place.relays, &place.upstream), (&addresses(&["b", "a"]), &addresses(&["b", "a"])));
+    assert_eq!(place.away, [name("c")], "where that is nobody knows, but the ticket is good there");
+    let elsewhere = RelayAddress::new(name("a"), "ws://elsewhere:5001/ws".parse().unwrap());
+    world.join_as(Joining { address: elsewhere.clone(), ..joining("a") }).unwrap();
+    assert_eq!(
+        renewed(&world).relays,
+        [addresses(&["b"]), vec![elsewhere]].concat(),
+        "what it says itself counts more"
+    );
+    world.registry.shut_out(world.now_us, &name("a"));
+    assert_eq!(names(&renewed(&world)), ["b"], "one that is shut out is named to nobody");
 }
 
 #[test]
