@@ -14,7 +14,7 @@ SERVERS := -p directory -p relay -p broadcaster
 TAURI_DRIVER_VERSION := 2.1.0
 NEXTEST_VERSION := 0.9.143
 
-.PHONY: help run demo build app package check test e2e format bench chaos api-test compose-test clean
+.PHONY: help run demo build app package check test e2e format bench bench-quick chaos api-test compose-test clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
@@ -86,6 +86,11 @@ bench: ui/dist/index.html e2e/node_modules/.package-lock.json $(TOOLS)/bin/tauri
 	@$(call packages,build app test)
 	cargo build --release --workspace --locked
 	npm --prefix e2e run bench
+
+bench-quick: ui/dist/index.html e2e/node_modules/.package-lock.json ## Measures fan-out against the floor in less than 3 minutes, and prints a table
+	@$(call packages,build)
+	cargo build --release -p directory -p relay -p bench --locked
+	@npm --silent --prefix e2e run bench -- --quick --table --to $(CURDIR)/.build/bench-quick fan_out
 
 chaos: ui/dist/index.html e2e/node_modules/.package-lock.json ## Kills, drains and cuts off servers under live streams, and writes docs/resilience.md
 	@$(call packages,build app test)

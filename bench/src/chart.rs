@@ -30,6 +30,11 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(0x56, 0xb4, 0xe9),
 ];
 
+/// How names of lines are laid out, in pixels.
+const LEGEND_COLUMNS: usize = 2;
+const LEGEND_COLUMN: i32 = 320;
+const LEGEND_ROW: u32 = 18;
+
 /// Room above the highest value, as a factor.
 const HEADROOM: f64 = 1.1;
 
@@ -97,6 +102,12 @@ pub enum ChartError {
     },
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    X,
+    Y,
+}
+
 impl Chart {
     /// The chart as an SVG document.
     ///
@@ -107,7 +118,7 @@ impl Chart {
         if self.id.is_empty() || !self.id.chars().all(named) {
             return Err(ChartError::Name(self.id.clone()));
         }
-        let (x, y) = (self.range(&self.x, |point| point.0)?, self.range(&self.y, |point| point.1)?);
+        let (x, y) = (self.range(Side::X)?, self.range(Side::Y)?);
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         match (self.x.logarithmic, self.y.logarithmic) {
@@ -122,7 +133,15 @@ impl Chart {
     }
 
     /// The least and the most along an axis, with some room.
-    fn range(&self, axis: &Axis, value: fn(&(f64, f64)) -> f64) -> Result<(f64, f64), ChartError> {
+    fn range(&self, side: Side) -> Result<(f64, f64), ChartError> {
+        let axis = match side {
+            Side::X => &self.x,
+            Side::Y => &self.y,
+        };
+        let value = |point: &(f64, f64)| match side {
+            Side::X => point.0,
+            Side::Y => point.1,
+        };
         let values = || self.lines.iter().flat_map(|line| &line.points).map(value);
         let least = values().fold(f64::INFINITY, f64::min);
         let most = values().fold(f64::NEG_INFINITY, f64::max);
@@ -135,7 +154,11 @@ impl Chart {
         if least <= 0.0 {
             return Err(ChartError::NotPositive(self.id.clone()));
         }
-        Ok((least / HEADROOM, most * HEADROOM))
+        // Whole decades along the side, so that each has its label; what is counted by doubling only needs some room.
+        Ok(match side {
+            Side::X => (least / HEADROOM, most * HEADROOM),
+            Side::Y => (10_f64.powf(least.log10().floor()), 10_f64.powf(most.log10().floor() + 1.0)),
+        })
     }
 
     fn draw<X, Y>(
@@ -152,9 +175,10 @@ impl Chart {
         let words = |error: DrawingAreaErrorKind<_>| error.to_string();
         area.fill(&PAPER).map_err(words)?;
         let text = |size: u32| (FONT, size).into_font().color(&INK);
-        let mut chart = ChartBuilder::on(area)
-            .caption(&self.title, text(18))
-            .margin(12)
+        let below = area.margin(10, 4, 12, 12).titled(&self.title, text(18)).map_err(words)?;
+        let (legend, below) = below.split_vertically(self.lines.len().div_ceil(LEGEND_COLUMNS) as u32 * LEGEND_ROW);
+        let mut chart = ChartBuilder::on(&below)
+            .margin_top(6)
             .x_label_area_size(42)
             .y_label_area_size(70)
             .build_cartesian_2d(x, y)
@@ -172,22 +196,18 @@ impl Chart {
             .y_label_formatter(&|value| number(*value))
             .draw()
             .map_err(words)?;
-        for (line, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
+        for (number, (line, colour)) in self.lines.iter().zip(COLOURS.iter().cycle()).enumerate() {
             let style = colour.stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(line.points.iter().copied(), style).point_size(3))
-                .map_err(words)?
-                .label(&line.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+            chart.draw_series(LineSeries::new(line.points.iter().copied(), style).point_size(3)).map_err(words)?;
+            // Beside the lines and not among them, where it would hide some.
+            let (row, column) = (number / LEGEND_COLUMNS, number % LEGEND_COLUMNS);
+            let left = 70 + (column as i32) * LEGEND_COLUMN;
+            let middle = (row as u32 * LEGEND_ROW + LEGEND_ROW / 2) as i32;
+            let sample = PathElement::new([(left, middle), (left + 20, middle)], style);
+            legend.draw(&sample).map_err(words)?;
+            let name = Text::new(line.name.as_str(), (left + 28, middle - 6), text(12));
+            legend.draw(&name).map_err(words)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .label_font(text(12))
-            .background_style(PAPER.mix(0.85))
-            .border_style(GRID)
-            .draw()
-            .map_err(words)?;
         area.present().map_err(words)
     }
 }

@@ -221,8 +221,10 @@ impl Load {
         let chunks_delivered = sum(|seen| seen.chunks);
         let relay_cpu_seconds = relay_cpu.map(|cpu| cpu.as_secs_f64());
         let mut late = Latencies::default();
+        let in_window = |planned_us: &u64| (window.begin_us..window.end_us).contains(planned_us);
+        let sent = published.iter().flat_map(|published| &published.sent);
+        sent.filter(|sent| in_window(&sent.planned_us)).for_each(|sent| late.add(sent.late_us));
         let chunks_due = published.iter().enumerate().map(due).sum();
-        published.into_iter().for_each(|published| late.extend(published.late));
         Report {
             viewers: self.viewers,
             streams: self.streams,

@@ -17,7 +17,6 @@ use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
 use crate::{
-    latencies::Latencies,
     media_clock::{MediaClock, Pace, PlannedChunk},
     socket::{Socket, connect},
 };
@@ -55,8 +54,17 @@ pub struct Publisher {
 pub struct Published {
     /// When the chunks were sent.
     pub pace: Pace,
-    /// How long after their planned times chunks were handed to the connection.
-    pub late: Latencies,
+    /// Each chunk that was handed to the connection.
+    pub sent: Vec<Sent>,
+}
+
+/// One chunk, as it was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// When it was planned to be.
+    pub planned_us: u64,
+    /// How long after that it was.
+    pub late_us: u64,
 }
 
 impl Publisher {
@@ -74,7 +82,7 @@ impl Publisher {
         let (mut to_relay, mut from_relay) = socket.split();
         to_relay.send(self.message(MediaKind::Init, None)).await?;
         let pace = Pace::from(self.clock.now_us(), offset, self.rate, self.key_interval);
-        let mut published = Published { pace, late: Latencies::default() };
+        let mut published = Published { pace, sent: Vec::new() };
         // Whoever waits for it may have given up; the run ends by `stop` then.
         let _ = registered.send(());
         drop(registered);
@@ -94,10 +102,8 @@ impl Publisher {
                     message = from_relay.next() => heard(message.context("the relay has closed")??)?,
                 }
             }
-            // The first one's time has passed before there was a connection.
-            if n > 0 {
-                published.late.add(self.clock.now_us().saturating_sub(planned.at_us));
-            }
+            let late_us = self.clock.now_us().saturating_sub(planned.at_us);
+            published.sent.push(Sent { planned_us: planned.at_us, late_us });
             to_relay.send(self.message(MediaKind::Chunk, Some(planned))).await?;
         }
         Ok(published)

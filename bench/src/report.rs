@@ -35,7 +35,7 @@ pub struct Report {
     pub latency_ms: Option<Summary>,
     /// The same as speeds.
     pub forwarding_kb_per_s: Option<Speeds>,
-    /// How late chunks were sent: a part of the latency that is not the relay's.
+    /// How late chunks of the measured time were sent: a part of the latency that is not the relay's.
     pub publisher_late_ms: Option<Summary>,
     /// The relay's user and system time in the measured time; `None` when it was not asked for.
     pub relay_cpu_seconds: Option<f64>,

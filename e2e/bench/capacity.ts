@@ -21,16 +21,16 @@ interface Measured {
 const mib = (report: Report) => report.relay_resident_bytes / 2 ** 20;
 
 /** The slope between the first and the last report: what everything has in common is not in it. */
-function kibPerViewer(reports: Report[]): number {
-  const [first, last] = [reports[0], reports.at(-1)];
-  if (!first || !last || last.viewers === first.viewers) return Number.NaN;
-  return ((mib(last) - mib(first)) * 1024) / (last.viewers - first.viewers);
+function memoryPerViewer(first: Report, last: Report): string {
+  if (last.viewers === first.viewers) return "";
+  const kib = ((mib(last) - mib(first)) * 1024) / (last.viewers - first.viewers);
+  return `; ${kib.toFixed(1)} KiB for each viewer more`;
 }
 
 function findings(all: Measured[]): Finding[] {
   return all.flatMap(({ target: { name }, reports, failed }) => {
-    const last = reports.at(-1);
-    if (!last) return [];
+    const [first, last] = [reports[0], reports.at(-1)];
+    if (!first || !last) return [];
     const end = failed === null ? "nothing was lost" : `with ${failed} viewers something was lost`;
     return [
       {
@@ -38,7 +38,7 @@ function findings(all: Measured[]): Finding[] {
         what: `${name}: ${last.viewers} viewers of one stream`,
         result: `${serverPercent(last).toFixed(0)} % of a core, p99 ${p99(last).toFixed(0)} ms, ${mib(last).toFixed(0)} MiB`,
         value: serverPercent(last),
-        notes: `${reports.length} sizes from ${reports[0]?.viewers} viewers on, ${last.seconds} s each; ${end}; ${kibPerViewer(reports).toFixed(1)} KiB for each viewer more.`,
+        notes: `${reports.length} sizes from ${first.viewers} viewers on, ${last.seconds} s each; ${end}${memoryPerViewer(first, last)}.`,
       },
     ];
   });

@@ -1,4 +1,4 @@
-// Measures the product and writes docs/performance.md. usage: npm run bench -- [--quick] [--to FOLDER] [PART...]
+// Measures the product and writes docs/performance.md. usage: npm run bench -- [--quick] [--table] [--to FOLDER] [PART...]
 import "./release_binaries.ts";
 import { join, resolve } from "node:path";
 import { appToAppPart, screenToAppPart } from "./app.ts";
@@ -67,13 +67,24 @@ function summary(figures: Figure[]): string {
   return cells.map(([a = "", b = "", c]) => `${a.padEnd(result)}  ${b.padEnd(target)}  ${c}`).join("\n");
 }
 
-function parseArguments(args: string[]): { quick: boolean; folder: string; parts: Part[] } {
+interface Arguments {
+  /** Short runs, whose figures are too rough to be quoted. */
+  quick: boolean;
+  /** Prints a table at the end, and no details before it. */
+  table: boolean;
+  folder: string;
+  parts: Part[];
+}
+
+function parseArguments(args: string[]): Arguments {
   const rest = [...args];
   let quick = false;
+  let table = false;
   let folder = join(ROOT, "docs");
   const names: string[] = [];
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === "--quick") quick = true;
+    else if (arg === "--table") table = true;
     else if (arg === "--to") folder = resolve(rest.shift() ?? folder);
     else names.push(arg);
   }
@@ -82,7 +93,7 @@ function parseArguments(args: string[]): { quick: boolean; folder: string; parts
     console.error(`no such part: ${unknown.join(", ")}; there are ${PARTS.map(({ name }) => name).join(", ")}`);
     process.exit(2);
   }
-  return { quick, folder, parts: PARTS.filter(({ name }) => names.length === 0 || names.includes(name)) };
+  return { quick, table, folder, parts: PARTS.filter(({ name }) => names.length === 0 || names.includes(name)) };
 }
 
 async function measure(part: Part, stage: Stage): Promise<void> {
@@ -99,7 +110,7 @@ async function measure(part: Part, stage: Stage): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { quick, folder, parts } = parseArguments(process.argv.slice(2));
+  const { quick, table, folder, parts } = parseArguments(process.argv.slice(2));
   const machine = describeMachine();
   const build = describeBuild();
   for (const [name, value] of Object.entries(machine)) console.log(`${name}: ${value}`);
@@ -116,7 +127,7 @@ async function main(): Promise<void> {
     const found: Figure[] = [];
     const drawn: Chart[] = [];
     const onFigure = (figure: Figure) => {
-      print(figure);
+      if (!table) print(figure);
       found.push(figure);
     };
     current = new Stage({ part: part.name, build, quick, onFigure, onChart: (chart) => void drawn.push(chart) });
@@ -132,7 +143,7 @@ async function main(): Promise<void> {
     await sleep(REST_MS);
   }
   if (results.charts.length > 0) await draw(folder);
-  if (quick) console.log(`\n${summary(all)}`);
+  if (table) console.log(`\n${summary(all)}`);
   console.log(`\nWritten to ${join(folder, "performance.md")}.`);
   if (failures > 0) console.error(`${failures} parts failed; what they had measured before stands.`);
   process.exitCode = failures > 0 ? 1 : 0;

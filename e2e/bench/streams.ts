@@ -120,7 +120,7 @@ quarter of one (a cgroup's quota of 2.5 ms in every 10 ms), the load the other c
     const kb = { label: "kB/s", logarithmic: true };
     stage.chart({ id: "streams_average", title: "Average forwarding speed", x, y: kb, lines: lines(average) });
     stage.chart({ id: "streams_slowest", title: "Slowest forwarding speed", x, y: kb, lines: lines(slowest) });
-    const ms = { label: "ms", logarithmic: true };
+    const ms = { label: "ms" };
     stage.chart({ id: "streams_longest", title: "Maximum forwarding time", x, y: ms, lines: lines(longest) });
   },
 };
