@@ -4,6 +4,7 @@ import type { AudienceMember } from "../protocol/generated/AudienceMember";
 import type { BroadcastState } from "../protocol/generated/BroadcastState";
 import type { BroadcastStatus as GeneratedStatus } from "../protocol/generated/BroadcastStatus";
 import type { Visibility } from "../protocol/generated/Visibility";
+import type { TransportKind } from "../transport/transport";
 
 export type { AudienceMember, BroadcastState };
 
@@ -16,6 +17,8 @@ export type BroadcastStatus = GeneratedStatus & {
   source?: SourceState;
   /** How long the stream goes on with nothing to show; null while there is something. */
   ends_in_ms?: number | null;
+  /** What the stream travels by to its relay, null while it does not; known to broadcasts of a page alone. */
+  transport?: TransportKind | null;
 };
 
 export interface Broadcast {

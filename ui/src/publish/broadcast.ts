@@ -137,6 +137,7 @@ export class BrowserBroadcast implements Broadcast {
       encoder: config ? `WebCodecs ${config.codec}` : "",
       sound: this.#sound !== undefined,
       relay: this.#uplink?.relay ?? null,
+      transport: this.#uplink?.transportKind ?? null,
       source: this.#source,
       ends_in_ms: this.#goneAtMs === undefined ? null : Math.max(0, this.#goneAtMs + NOTHING_SHOWN_MS_MAX - now),
     };

@@ -4,7 +4,7 @@ import { ApiFailure } from "../protocol/api_failure";
 import type { Assignment } from "../protocol/generated/Assignment";
 import type { AudienceMember } from "../protocol/generated/AudienceMember";
 import type { RelayAddress, ToBroadcaster, TrackInfo } from "../protocol/messages";
-import type { OpenTransport } from "../transport/transport";
+import type { OpenTransport, TransportKind } from "../transport/transport";
 import { Line } from "./line";
 import { LiveWatch } from "./live_state";
 import { RelayChoice } from "./relay_choice";
@@ -89,6 +89,11 @@ export class Uplink {
   get relay(): string | null {
     if (this.#line?.registered) return this.#line.relay.name;
     return this.#leaving?.relay.name ?? null;
+  }
+
+  /** What the stream travels by to that relay. */
+  get transportKind(): TransportKind | null {
+    return (this.#line?.registered ? this.#line : this.#leaving)?.transportKind ?? null;
   }
 
   /** Chunks of a track that the connection was too slow for. */
