@@ -133,3 +133,64 @@ impl Counter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use protocol::TrackNumber;
+
+    use super::*;
+    use crate::{crowd::Window, media_clock::MediaClock};
+
+    const INTERVAL_US: u64 = 10_000;
+
+    fn viewer() -> (Viewer, u64) {
+        let clock = MediaClock::start();
+        let begin_us = clock.now_us();
+        let window = Window { begin_us, end_us: begin_us + 3 * INTERVAL_US };
+        let watching = Watching {
+            chunk_bytes: 100,
+            key_interval: 60,
+            interval_us: INTERVAL_US,
+            clock,
+            window: Arc::new(OnceLock::from(window)),
+        };
+        (Viewer::new(&watching), begin_us)
+    }
+
+    fn chunk(viewer: &mut Viewer, chunk: u32, captured_at_us: u64, payload: u64) -> Result<()> {
+        let kind = MediaKind::Chunk;
+        let track = TrackNumber(1);
+        let header = MediaHeader { kind, key: chunk == 0, sealed: false, track, segment: 0, chunk, captured_at_us };
+        viewer.counter.media(&header.message(&[0]), payload + MEDIA_HEADER_BYTES as u64)
+    }
+
+    #[test]
+    fn only_chunks_planned_within_the_window_count() {
+        let (mut viewer, begin_us) = viewer();
+        for n in 0..5 {
+            chunk(&mut viewer, n, begin_us - INTERVAL_US + u64::from(n) * INTERVAL_US, 100).unwrap();
+        }
+        let seen = viewer.seen();
+        assert_eq!((seen.chunks, seen.bytes, seen.latencies.len()), (3, 3 * 120, 3));
+        assert_eq!((seen.order.missing, seen.order.disorder), (0, 0));
+    }
+
+    #[test]
+    fn a_viewer_is_done_once_what_follows_is_planned_for_after_the_window() {
+        let (mut viewer, begin_us) = viewer();
+        let end_us = begin_us + 3 * INTERVAL_US;
+        assert!(!viewer.has_begun() && !viewer.is_past(end_us));
+        chunk(&mut viewer, 0, end_us - INTERVAL_US - 1, 100).unwrap();
+        assert!(viewer.has_begun() && !viewer.is_past(end_us));
+        chunk(&mut viewer, 1, end_us - 1, 100).unwrap();
+        assert!(viewer.is_past(end_us));
+    }
+
+    #[test]
+    fn a_chunk_of_another_length_is_an_error() {
+        let (mut viewer, begin_us) = viewer();
+        assert!(chunk(&mut viewer, 0, begin_us, 99).is_err());
+    }
+}
