@@ -104,7 +104,7 @@ export class Line {
     if (overtakes(offer, this.#delayMs())) this.#giveUp(media, offer.track);
     if (!this.gate.admit(offer, this.#delayMs())) {
       // What comes before the part that is left out is of less use than a key frame that need not wait behind it.
-      if (!offer.sound) this.#giveUp(media, offer.track);
+      if (this.gate.behind && !offer.sound) this.#giveUp(media, offer.track);
       return;
     }
     const { track, key } = offer;
