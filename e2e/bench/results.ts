@@ -21,6 +21,12 @@ export async function readResults(folder: string): Promise<Results> {
   }
 }
 
+/** The results of all parts but one. */
+export function without({ figures, charts }: Results, name: string): Results {
+  const isOther = ({ part }: { part: string }) => part !== name;
+  return { figures: figures.filter(isOther), charts: charts.filter(isOther) };
+}
+
 /** What there was, with what is new in place of that of the same id. */
 export function merge<T extends { id: string }>(earlier: T[], now: T[]): T[] {
   const ids = new Set(now.map(({ id }) => id));
