@@ -2,6 +2,7 @@
 
 mod backoff;
 mod clock;
+mod event_parser;
 mod event_source;
 mod list_events;
 mod orders;

@@ -2,16 +2,21 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use protocol::control::{ClientHello, FromBroadcaster, FromViewer, ToBroadcaster, ToDirectory, ToViewer};
+use protocol::{
+    control::{ClientHello, FromBroadcaster, FromRelay, FromViewer, ToBroadcaster, ToDirectory, ToViewer},
+    http::Order,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 fuzz_target!(|text: &str| {
     survives::<ClientHello>(text);
     survives::<FromBroadcaster>(text);
+    survives::<FromRelay>(text);
     survives::<FromViewer>(text);
     survives::<ToBroadcaster>(text);
     survives::<ToDirectory>(text);
     survives::<ToViewer>(text);
+    survives::<Order>(text);
 });
 
 fn survives<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(text: &str) {
