@@ -105,7 +105,8 @@ impl Incoming {
         let admitted = self.hello().await.and_then(|hello| self.admission.admit(hello));
         let (end, words) = match admitted {
             Ok(Admitted::Publisher(seat, session)) => {
-                return Publishing::new(self.socket, seat, session, house).serve().await;
+                // Viewers are many, and have no room for what publishers need.
+                return Box::pin(Publishing::new(self.socket, seat, session, house).serve()).await;
             }
             Ok(Admitted::Viewer(seat, session)) => {
                 return Viewing::new(self.socket, seat, session, house).serve().await;
@@ -162,32 +163,52 @@ pub(crate) fn text_of(message: &impl Serialize) -> String {
     serde_json::to_string(message).unwrap_or_default()
 }
 
+/// What a peer is told last.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LastWords {
+    /// Messages.
+    pub(crate) words: Vec<String>,
+    /// The code that the connection closes with.
+    pub(crate) code: u16,
+    /// The same as a fixed word.
+    pub(crate) reason: &'static str,
+}
+
+impl LastWords {
+    /// What `end` asks for; `words` come before its own. None when nobody would hear it.
+    pub(crate) fn of(end: &End, mut words: Vec<String>) -> Option<Self> {
+        let (code, reason) = match end {
+            End::Left | End::TooSlow => return None,
+            End::StreamEnded => (1000, "stream_ended"),
+            End::Answered => (1000, "answered"),
+            // Whoever hears it asks the directory where to go on.
+            End::Revoked => {
+                let message = "this relay is no longer one of its directory's".to_owned();
+                words.push(text_of(&ToViewer::Error { code: ErrorCode::ShuttingDown, message }));
+                (ErrorCode::ShuttingDown.close_code(), ErrorCode::RelayRevoked.as_str())
+            }
+            End::Stopping => {
+                let message = "this relay is shutting down".to_owned();
+                words.push(text_of(&ToViewer::Error { code: ErrorCode::ShuttingDown, message }));
+                (ErrorCode::ShuttingDown.close_code(), ErrorCode::ShuttingDown.as_str())
+            }
+            End::Error(code, message) => {
+                // Both directions write an error alike.
+                words.push(text_of(&ToBroadcaster::Error { code: *code, message: message.clone() }));
+                (code.close_code(), code.as_str())
+            }
+        };
+        Some(Self { words, code, reason })
+    }
+}
+
 /// Ends a connection as `end` asks for; `words` come before its own.
 pub(crate) async fn farewell(socket: Socket, end: &End, words: &[String]) {
-    let mut last = words.to_vec();
-    let (code, reason) = match end {
-        End::Left => return,
-        End::TooSlow => return socket.cut(),
-        End::StreamEnded => (1000, "stream_ended"),
-        End::Answered => (1000, "answered"),
-        // Whoever hears it asks the directory where to go on.
-        End::Revoked => {
-            let message = "this relay is no longer one of its directory's".to_owned();
-            last.push(text_of(&ToViewer::Error { code: ErrorCode::ShuttingDown, message }));
-            (ErrorCode::ShuttingDown.close_code(), ErrorCode::RelayRevoked.as_str())
-        }
-        End::Stopping => {
-            let message = "this relay is shutting down".to_owned();
-            last.push(text_of(&ToViewer::Error { code: ErrorCode::ShuttingDown, message }));
-            (ErrorCode::ShuttingDown.close_code(), ErrorCode::ShuttingDown.as_str())
-        }
-        End::Error(code, message) => {
-            // Both directions write an error alike.
-            last.push(text_of(&ToBroadcaster::Error { code: *code, message: message.clone() }));
-            (code.close_code(), code.as_str())
-        }
-    };
-    socket.close(last, code, reason).await;
+    match LastWords::of(end, words.to_vec()) {
+        Some(LastWords { words, code, reason }) => socket.close(words, code, reason).await,
+        None if *end == End::TooSlow => socket.cut(),
+        None => {}
+    }
 }
 
 #[cfg(test)]

@@ -191,7 +191,7 @@ fn answer(mut request: Request<Body>, visitor: &Visitor) -> Response<Full<Bytes>
         let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else { return };
         let _open = Open::new(&house);
         let socket = Socket::new(parts.io.into_inner(), parts.read_buf.to_vec()).await;
-        Incoming::new(socket, client.network(), Arc::clone(&house)).serve().await;
+        Box::pin(Incoming::new(socket, client.network(), Arc::clone(&house)).serve()).await;
     };
     visitor.life.spawn(serving.in_current_span());
     let mut response = Response::new(Full::default());

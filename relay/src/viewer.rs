@@ -2,17 +2,17 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use protocol::{
-    ErrorCode, Secret,
-    control::{FromRelay, FromViewer, ToViewer},
-    limits::PING_INTERVAL,
-};
-use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{debug, info};
+use protocol::{ErrorCode, limits::PING_INTERVAL};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::debug;
 
-use self::line::Line;
+use self::{
+    asked::{Asked, renew},
+    line::Line,
+    visit::Visit,
+};
 use crate::{
-    connection::{End, farewell, parse, text_of},
+    connection::{End, farewell},
     house::House,
     rate::Chatter,
     session::Session,
@@ -20,8 +20,10 @@ use crate::{
     transport::{Message, websocket::Socket},
 };
 
+pub(crate) mod asked;
 mod line;
 pub(crate) mod said;
+pub(crate) mod visit;
 
 /// A viewer that was let in, or a relay.
 #[derive(Debug)]
@@ -46,12 +48,7 @@ impl Viewing {
 
     /// Serves until the connection or the stream ends.
     pub async fn serve(mut self) {
-        let edge = self.session.edge().cloned();
-        match &edge {
-            None => debug!("a viewer came"),
-            Some(edge) => info!(%edge, "another relay pulls the stream from here"),
-        }
-        let begun = Instant::now();
+        let visit = Visit::new(&self.session, &self.house);
         let era = self.house.standing.era();
         let end = tokio::select! {
             biased;
@@ -61,22 +58,7 @@ impl Viewing {
         // The seat is free before the farewell, which may take a while.
         drop(self.place);
         let socket = self.line.end();
-        let (reason, duration_ms) = (end.reason(), begun.elapsed().as_millis() as u64);
-        let dropped = !matches!(end, End::Left | End::StreamEnded);
-        match &edge {
-            None if dropped => self.house.metrics.dropped_viewer(reason),
-            Some(_) if dropped => self.house.metrics.dropped_edge(reason),
-            _ => {}
-        }
-        match &edge {
-            None => info!(reason, duration_ms, "a viewer left"),
-            Some(edge) => info!(%edge, reason, duration_ms, "another relay pulls the stream from here no longer"),
-        }
-        let words = match end {
-            End::StreamEnded => vec![text_of(&ToViewer::StreamEnded {})],
-            End::Stopping | End::Revoked => vec![text_of(&ToViewer::Move { relays: vec![], within_ms: 0 })],
-            _ => vec![],
-        };
+        let words = visit.leave(&end);
         if let Some(socket) = socket {
             farewell(socket, &end, &words).await;
         }
@@ -101,16 +83,13 @@ impl Viewing {
         match message {
             Message::Alive => Ok(()),
             Message::Media(_) => Err(End::error(ErrorCode::InvalidRequest, "a viewer sends no media")),
-            Message::Text(text) if self.session.edge().is_some() => match parse(&text)? {
-                FromRelay::RenewTicket { ticket } => self.session.renew(&ticket),
-                FromRelay::KeyFrameWanted { track } => {
+            Message::Text(text) => match Asked::of(&text, &self.session)? {
+                Asked::Renew(ticket) => renew(&mut self.session, &ticket, &self.house),
+                Asked::Key(track) => {
                     self.line.want_key(track);
                     Ok(())
                 }
-            },
-            Message::Text(text) => match parse(&text)? {
-                FromViewer::RenewTicket { ticket } => self.renew(&ticket),
-                FromViewer::SelectTrack { track } => {
+                Asked::Select(track) => {
                     if !self.line.select(track) {
                         // The broadcaster may have come back with others while the word was under way.
                         debug!(%track, "a viewer wants a track that the stream does not have");
@@ -119,11 +98,5 @@ impl Viewing {
                 }
             },
         }
-    }
-
-    fn renew(&mut self, ticket: &Secret) -> Result<(), End> {
-        self.session.renew(ticket)?;
-        self.house.edges.wanted(&self.house, self.session.grant(), ticket);
-        Ok(())
     }
 }

@@ -235,7 +235,8 @@ impl Socket {
             poll_fn(|cx| self.poll_flush(cx)).await?;
             let connection = &mut self.reader.get_mut().connection;
             connection.shutdown().await?;
-            let mut rest = [0; READ_BYTES];
+            // On the heap: the future of every connection would have room for it from its begin on.
+            let mut rest = vec![0; READ_BYTES];
             let mut read_total = 0;
             while read_total < FAREWELL_BYTES_MAX {
                 match connection.read(&mut rest).await? {

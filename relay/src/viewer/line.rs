@@ -2,11 +2,12 @@
 //! viewer's own reads, and goes on with what the kernel did not take.
 
 use std::{
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use protocol::{TrackNumber, control::ToViewer, limits::KEEP_ALIVE_INTERVAL};
+use protocol::{StreamId, TrackNumber, control::ToViewer, limits::KEEP_ALIVE_INTERVAL};
 use tokio::time::Instant;
 
 use super::said::Said;
@@ -40,10 +41,8 @@ pub(super) struct Line {
 
 #[derive(Debug)]
 struct Open {
-    socket: Socket,
+    out: Outgoing,
     seat: ViewerSeat,
-    house: Arc<House>,
-    came_at: Instant,
     /// Since when the kernel takes nothing. The viewer's own task goes on when it does.
     stalled_since: Option<Instant>,
     /// The viewer's own task is to go on sending.
@@ -54,18 +53,27 @@ struct Open {
     task: Waker,
 }
 
+/// What goes to the viewer.
+#[derive(Debug)]
+struct Outgoing {
+    socket: Socket,
+    stream: StreamId,
+    house: Arc<House>,
+    came_at: Instant,
+}
+
+/// Why nothing more is queued.
+enum Enough {
+    /// There is as much as one write takes.
+    OneWrite,
+    /// The viewer is to leave.
+    End(End),
+}
+
 impl Line {
     pub(super) fn new(socket: Socket, seat: ViewerSeat, house: Arc<House>) -> Self {
-        let open = Open {
-            socket,
-            seat,
-            house,
-            came_at: Instant::now(),
-            stalled_since: None,
-            more: true,
-            end: None,
-            task: Waker::noop().clone(),
-        };
+        let out = Outgoing { socket, stream: seat.stream(), house, came_at: Instant::now() };
+        let open = Open { out, seat, stalled_since: None, more: true, end: None, task: Waker::noop().clone() };
         Self { open: Mutex::new(Some(open)) }
     }
 
@@ -109,7 +117,7 @@ impl Line {
 
     /// Frees the seat; the connection is left.
     pub(super) fn end(&self) -> Option<Socket> {
-        self.open().take().map(|open| open.socket)
+        self.open().take().map(|open| open.out.socket)
     }
 }
 
@@ -138,7 +146,7 @@ impl Open {
         if self.end.is_none() && (self.more || self.stalled_since.is_some()) {
             let mut tally = Tally::default();
             self.send(cx, Instant::now(), &mut tally);
-            tally.tell(&self.house.metrics);
+            tally.tell(&self.out.house.metrics);
             if self.more {
                 // Others want to be served as well.
                 cx.waker().wake_by_ref();
@@ -147,7 +155,7 @@ impl Open {
         if let Some(end) = self.end.take() {
             return Poll::Ready(Err(end));
         }
-        self.socket.poll_receive(cx).map_err(End::from)
+        self.out.socket.poll_receive(cx).map_err(End::from)
     }
 
     fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
@@ -155,10 +163,10 @@ impl Open {
             // Pings don't reach it, and it can't be expected to answer.
             return if since.elapsed() >= WRITE_TIME_MAX { Err(End::TooSlow) } else { Ok(()) };
         }
-        if self.socket.is_silent() {
+        if self.out.socket.is_silent() {
             return Err(End::silent());
         }
-        self.socket.queue_ping();
+        self.out.socket.queue_ping();
         self.write(cx, Instant::now());
         self.end.take().map_or(Ok(()), Err)
     }
@@ -166,53 +174,77 @@ impl Open {
     /// Sends what there is to send, as far as the kernel takes it; [`Self::more`]: there is more than one turn allows.
     fn send(&mut self, cx: &mut Context<'_>, now: Instant, tally: &mut Tally) {
         self.more = false;
-        if self.socket.queued() > 0 && !self.write(cx, now) {
+        if self.out.socket.queued() > 0 && !self.write(cx, now) {
             return;
         }
         for _ in 0..WRITES_IN_TURN_MAX {
-            let all = match self.gather(now, tally) {
-                Ok(all) => all,
-                Err(end) => {
+            let mut events = 0;
+            let out = &mut self.out;
+            let gathered = self.seat.take_events(now, |event| {
+                events += 1;
+                match out.queue(event, now, tally) {
+                    Err(end) => ControlFlow::Break(Enough::End(end)),
+                    Ok(()) if events == EVENTS_AT_ONCE_MAX || out.socket.queued() >= WRITTEN_AT_ONCE_BYTES => {
+                        ControlFlow::Break(Enough::OneWrite)
+                    }
+                    Ok(()) => ControlFlow::Continue(()),
+                }
+            });
+            if gathered.is_continue() {
+                self.show_life(now);
+            }
+            match gathered {
+                ControlFlow::Break(Enough::End(end)) => {
                     self.end = Some(end);
                     return;
                 }
-            };
-            if !self.write(cx, now) || all {
-                return;
+                ControlFlow::Continue(()) => {
+                    self.write(cx, now);
+                    return;
+                }
+                ControlFlow::Break(Enough::OneWrite) if !self.write(cx, now) => return,
+                ControlFlow::Break(Enough::OneWrite) => {}
             }
         }
         self.more = true;
     }
 
-    /// Queues what is next; whether that is all there is for now.
-    fn gather(&mut self, now: Instant, tally: &mut Tally) -> Result<bool, End> {
-        for _ in 0..EVENTS_AT_ONCE_MAX {
-            if self.socket.queued() >= WRITTEN_AT_ONCE_BYTES {
-                return Ok(false);
-            }
-            let Some(event) = self.seat.next_event(now) else {
-                self.show_life(now);
-                return Ok(true);
-            };
-            self.queue(event, now, tally)?;
-        }
-        Ok(false)
-    }
-
     /// Says something, if nothing was said for long: media is not the only sign that the relay lives.
     fn show_life(&mut self, now: Instant) {
-        if self.socket.queued() == 0 && now >= self.life_due() {
-            self.socket.queue_text(text_of(&ToViewer::Viewers { count: self.seat.viewers() }));
+        if self.out.socket.queued() == 0 && now >= self.life_due() {
+            let words = ToViewer::Viewers { count: self.seat.viewers() };
+            self.out.socket.queue_text(text_of(&words));
         }
     }
 
     /// When the viewer is to be shown life, if nothing is sent before.
     fn life_due(&self) -> Instant {
-        self.socket.said_at() + KEEP_ALIVE_INTERVAL
+        self.out.socket.said_at() + KEEP_ALIVE_INTERVAL
     }
 
+    /// Writes what is queued; whether all of it is written.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        if self.out.socket.queued() == 0 {
+            return true;
+        }
+        match self.out.socket.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.out.socket.said(now);
+                self.stalled_since = None;
+                return true;
+            }
+            Poll::Ready(Err(_)) => self.end = Some(SendError::Lost.into()),
+            Poll::Pending => {
+                self.stalled_since.get_or_insert(now);
+            }
+        }
+        false
+    }
+}
+
+impl Outgoing {
     fn queue(&mut self, event: ViewerEvent, now: Instant, tally: &mut Tally) -> Result<(), End> {
-        match Said::of(event, &self.seat, &self.house)? {
+        match Said::of(event, self.stream, &self.house)? {
             Said::Words(words) => self.socket.queue_text(text_of(&words)),
             Said::Media(delivery) => self.queue_media(delivery, now, tally),
         }
@@ -237,24 +269,5 @@ impl Open {
         tally.bytes += delivery.chunk.message_len() as u64;
         tally.chunks += 1;
         self.socket.queue_media(delivery.chunk);
-    }
-
-    /// Writes what is queued; whether all of it is written.
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        if self.socket.queued() == 0 {
-            return true;
-        }
-        match self.socket.poll_flush(cx) {
-            Poll::Ready(Ok(())) => {
-                self.socket.said(now);
-                self.stalled_since = None;
-                return true;
-            }
-            Poll::Ready(Err(_)) => self.end = Some(SendError::Lost.into()),
-            Poll::Pending => {
-                self.stalled_since.get_or_insert(now);
-            }
-        }
-        false
     }
 }

@@ -1,11 +1,11 @@
 //! What a viewer is told, in words or as media, whatever carries it.
 
-use protocol::{ErrorCode, control::ToViewer};
+use protocol::{ErrorCode, StreamId, control::ToViewer};
 
 use crate::{
     connection::End,
     house::House,
-    stream::{ViewerEvent, ViewerSeat, streams::Refused, window::Delivery},
+    stream::{ViewerEvent, streams::Refused, window::Delivery},
 };
 
 /// One of the two.
@@ -18,18 +18,18 @@ pub(crate) enum Said {
 }
 
 impl Said {
-    /// What `event` is for the one on `seat`.
+    /// What `event` of `stream` is.
     ///
     /// # Errors
     /// When it is the end.
-    pub(crate) fn of(event: ViewerEvent, seat: &ViewerSeat, house: &House) -> Result<Self, End> {
+    pub(crate) fn of(event: ViewerEvent, stream: StreamId, house: &House) -> Result<Self, End> {
         let words = match event {
             ViewerEvent::Ended => return Err(End::StreamEnded),
             ViewerEvent::NotLive => return Err(End::error(ErrorCode::StreamNotLive, Refused::NotLive)),
             ViewerEvent::Removed => return Err(End::error(ErrorCode::ViewerRemoved, Refused::Removed)),
             ViewerEvent::Media(delivery) => return Ok(Self::Media(delivery)),
             ViewerEvent::Watching { tracks, selected, epoch, path } => ToViewer::Watching {
-                stream: seat.stream(),
+                stream,
                 tracks: tracks.to_vec(),
                 selected,
                 epoch,
