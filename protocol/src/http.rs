@@ -258,7 +258,8 @@ body! {
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         #[ts(type = "string")]
         pub public_key: PublicKey,
-        /// When it was shut out, in seconds since the Unix epoch: tickets that were signed until then may mean it by its name.
+        /// When it was shut out, in seconds since the Unix epoch: tickets that were signed until then, or right after, may mean it
+        /// by its name.
         #[ts(type = "number")]
         pub at_s: u64,
     }

@@ -16,6 +16,10 @@ use tokio::{sync::watch, time::Instant};
 /// Most that are remembered: what many answers name. Beyond it no more are, until others are forgotten.
 const REMEMBERED_MAX: usize = 8 * REVOKED_TOLD_MAX;
 
+/// How long after an operator's word a directory may still have named the relay in tickets: it has a disk to write to, and other
+/// directories to tell.
+const SETTLING_TIME_S: u64 = 5;
+
 /// They, each until long after the directory named it last.
 #[derive(Debug)]
 pub(crate) struct Revoked {
@@ -68,7 +72,9 @@ impl Revoked {
     /// Whether a ticket that was signed at `issued_at_s` (seconds since the Unix epoch) means one that is shut out by this name, and not
     /// the relay that holds the name since.
     pub(crate) fn is_meant(&self, name: &RelayName, issued_at_s: u64) -> bool {
-        self.read().values().any(|entry| entry.relay == *name && issued_at_s <= entry.at_s)
+        self.read()
+            .values()
+            .any(|entry| entry.relay == *name && issued_at_s <= entry.at_s.saturating_add(SETTLING_TIME_S))
     }
 
     /// Changes when there is news.
@@ -128,8 +134,9 @@ mod tests {
     fn tickets_from_before_mean_the_revoked_one_and_later_ones_who_has_its_name() {
         let revoked = Revoked::default();
         revoked.hear(vec![told("a", 1, 100)], Instant::now());
-        assert!(revoked.is_meant(&name("a"), 99) && revoked.is_meant(&name("a"), 100));
-        assert!(!revoked.is_meant(&name("a"), 101) && !revoked.is_meant(&name("b"), 99));
+        let settled_s = 100 + SETTLING_TIME_S;
+        assert!(revoked.is_meant(&name("a"), 99) && revoked.is_meant(&name("a"), settled_s));
+        assert!(!revoked.is_meant(&name("a"), settled_s + 1) && !revoked.is_meant(&name("b"), 99));
         assert!(!revoked.has(&key(2)), "it is another relay");
     }
 

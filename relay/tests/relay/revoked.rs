@@ -88,7 +88,7 @@ async fn relay_that_holds_the_name_of_a_revoked_one_is_pulled_from() {
     let mut viewer = edge.hello_with(&grant).await;
     directory.next("watch").await;
     origin.metrics_say("relay_edges 0").await;
-    grant.issued_at_s += 1;
+    grant.issued_at_s += 6;
     viewer.renew(&fleet.key().sign(&grant).unwrap()).await;
     assert_eq!(viewer.payloads(2).await, ["init of 1", "1/0/0"]);
     let reported = json!([{"stream": stream(1), "epoch": 1, "live": true, "viewers": 1, "depth": 1}]);

@@ -14,6 +14,7 @@ relay: RelayName,
  */
 public_key: string, 
 /**
- * When it was shut out, in seconds since the Unix epoch: tickets that were signed until then may mean it by its name.
+ * When it was shut out, in seconds since the Unix epoch: tickets that were signed until then, or right after, may mean it
+ * by its name.
  */
 at_s: number, };
