@@ -59,6 +59,7 @@ use self::{
     draw::Draw,
     ended::Ended,
     relay::Relay,
+    restoring::Recalled,
     said::Said,
     sharing::Sharing,
     stream::{FAILOVER_TIME_MAX, Stream},
@@ -95,10 +96,11 @@ pub struct Place {
 }
 
 impl Place {
-    /// Names the relays last that are not heard of, where the viewer's ticket says: a directory that was gone may know of them a moment
-    /// later, and until then nobody's list is to get shorter.
-    fn remember(&mut self, known: &[RelayAddress]) {
-        let away: Vec<_> = known.iter().filter(|relay| self.away.contains(&relay.name)).cloned().collect();
+    /// Names the relays last that are not heard of yet, where they were before the directory was gone: until they are back nobody's list
+    /// is to get shorter.
+    fn remember(&mut self, recalled: &Recalled) {
+        let away = recalled.addresses().iter().filter(|relay| self.away.contains(&relay.name));
+        let away: Vec<_> = away.cloned().collect();
         if !self.upstream.is_empty() {
             self.upstream.extend(away.iter().cloned());
             self.upstream.truncate(RELAYS_NAMED_MAX);
@@ -220,7 +222,8 @@ impl Registry {
         {
             assigned[..=next].rotate_right(1);
         }
-        let place = self.place(&assigned, epoch, None)?;
+        let mut place = self.place(&assigned, epoch, None)?;
+        place.remember(&self.owned(id, key)?.recalled);
         self.with_stream(id, now_us, |stream| {
             stream.epoch = epoch;
             stream.assigned = assigned;
@@ -255,7 +258,7 @@ impl Registry {
         place.upstream = choice.upstream.iter().filter_map(address).collect();
         let named = |name: &&RelayName| place.relays.iter().any(|relay| relay.name == **name);
         place.away.extend(choice.held.iter().filter(|name| !named(name)).cloned());
-        place.remember(&wish.known);
+        place.remember(&stream.recalled);
         Ok((stream.summary(), place, choice))
     }
 
@@ -302,7 +305,10 @@ impl Registry {
             self.remove(id, EndReason::Expired);
         }
         let Self { streams, changes, .. } = self;
-        streams.values_mut().for_each(|stream| stream.forget_opened(now_us));
+        for stream in streams.values_mut() {
+            stream.forget_opened(now_us);
+            stream.recalled.forget_old(now_us);
+        }
         changes.extend(streams.values_mut().filter_map(|stream| stream.tell(now_us)));
     }
 
@@ -372,7 +378,8 @@ impl Registry {
         });
         let relays = relays.into_iter();
         let relays: Vec<_> = relays.map(|relay| relay.joining.address.clone()).take(RELAYS_NAMED_MAX).collect();
-        let away = names.iter().filter(|name| !self.relays.contains_key(*name)).cloned().collect();
+        let is_here = |name: &RelayName| self.relays.get(name).is_some_and(|relay| !relay.check.is_awaited());
+        let away = names.iter().filter(|name| !is_here(name)).cloned().collect();
         if relays.is_empty() {
             Err(PlaceError::NoRelay)
         } else {

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BroadcastKeyHash, RelayName, StreamId, Title, http::Visibility, signing::Claims};
+use crate::{
+    BroadcastKeyHash, RelayName, StreamId, Title,
+    http::{RelayAddress, Visibility},
+    signing::Claims,
+};
 
 /// One stream as the directory knew it when it was assigned last. Whoever brings it back proves with the broadcast key that the
 /// stream is theirs; the signature proves that everything else is as the directory said it.
@@ -38,6 +42,9 @@ pub struct StreamRecord {
     /// The relays of its newest assignment, best first.
     #[serde(rename = "rel")]
     pub relays: Vec<RelayName>,
+    /// Where those of them are that worked then.
+    #[serde(rename = "adr", default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<RelayAddress>,
     /// When this was said, in seconds since the Unix epoch.
     #[serde(rename = "iat")]
     pub issued_at_s: u64,

@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use protocol::{RelayName, StreamId, http::RelayAddress, limits::RELAYS_NAMED_MAX};
+use protocol::{RelayName, StreamId, limits::RELAYS_NAMED_MAX};
 
 use super::{
     Registry, RelayHealth,
@@ -29,8 +29,6 @@ pub struct Wish {
     pub failed: Option<RelayName>,
     /// The relays of the ticket that it has: it is at one of them.
     pub held: Vec<RelayName>,
-    /// Where that ticket says that relays are.
-    pub known: Vec<RelayAddress>,
 }
 
 /// Where a viewer is sent.

@@ -99,7 +99,8 @@ impl Registry {
     pub fn orders(&self, id: StreamId, key: &BroadcastKey) -> Result<Orders, PlaceError> {
         let stream = self.owned(id, key)?;
         let live = stream.live_on().filter(|(_, report)| report.epoch == stream.epoch).map(|(name, _)| name);
-        let place = self.place(&stream.assigned, stream.epoch, live).ok();
+        let mut place = self.place(&stream.assigned, stream.epoch, live).ok();
+        place.iter_mut().for_each(|place| place.remember(&stream.recalled));
         Ok(Orders { moved_in_epoch: stream.moved_in_epoch, list: stream.list, place })
     }
 

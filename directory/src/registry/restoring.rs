@@ -1,9 +1,40 @@
 //! Streams that outlive the directory's memory: what is signed of them, and how they come back.
 
-use protocol::{StreamId, stream_record::StreamRecord};
+use std::time::Duration;
 
-use super::{EndReason, NewStream, PlaceError, Registry, stream::Stream};
+use protocol::{RelayName, StreamId, http::RelayAddress, limits::TICKET_RELAYS_MAX, stream_record::StreamRecord};
+
+use super::{EndReason, NewStream, PlaceError, Registry, micros, stream::Stream};
 use crate::password::{InvalidPasswordHash, PasswordHash};
+
+/// How long relays are named where a record says that they were: one that is not back after several times its pauses is gone.
+const RECALLED_TIME: Duration = Duration::from_secs(30);
+
+/// Where a stream's relays were before the directory was gone.
+#[derive(Debug, Default)]
+pub(super) struct Recalled {
+    addresses: Vec<RelayAddress>,
+    until_us: u64,
+}
+
+impl Recalled {
+    /// As the directory itself said it.
+    pub(super) fn of(record: &StreamRecord, now_us: u64) -> Self {
+        let mut addresses = record.addresses.clone();
+        addresses.truncate(TICKET_RELAYS_MAX);
+        Self { addresses, until_us: now_us.saturating_add(micros(RECALLED_TIME)) }
+    }
+
+    pub(super) fn addresses(&self) -> &[RelayAddress] {
+        &self.addresses
+    }
+
+    pub(super) fn forget_old(&mut self, now_us: u64) {
+        if now_us >= self.until_us {
+            self.addresses = Vec::new();
+        }
+    }
+}
 
 impl Registry {
     /// What brings the stream back to a directory that does not know it any more.
@@ -11,6 +42,10 @@ impl Registry {
     pub fn record(&self, id: StreamId, now_s: u64) -> Option<StreamRecord> {
         let stream = self.streams.get(&id)?;
         let about = &stream.about;
+        let address = |name: &RelayName| match self.relays.get(name).filter(|relay| !relay.check.is_awaited()) {
+            Some(relay) => relay.check.is_good().then_some(&relay.joining.address),
+            None => stream.recalled.addresses().iter().find(|relay| relay.name == *name),
+        };
         Some(StreamRecord {
             stream: id,
             title: about.title.clone(),
@@ -22,6 +57,7 @@ impl Registry {
             pass: about.pass.clone(),
             epoch: stream.epoch,
             relays: stream.assigned.clone(),
+            addresses: stream.assigned.iter().filter_map(address).cloned().collect(),
             issued_at_s: now_s,
         })
     }
@@ -46,6 +82,7 @@ impl Registry {
                 // It was brought back by an older record before.
                 let relays = record.relays.clone();
                 (known.epoch, known.assigned) = (record.epoch, relays);
+                known.recalled = Recalled::of(record, now_us);
                 self.sharing.touch_stream(id);
             }
             return Ok(());

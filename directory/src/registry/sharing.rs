@@ -251,7 +251,8 @@ impl Registry {
         if let Some(stream) = self.streams.get(&id) {
             let (removed, networks) = stream.removed.all();
             let on = StreamOn {
-                record: self.record(id, 0)?,
+                // Relays say themselves where they are.
+                record: StreamRecord { addresses: Vec::new(), ..self.record(id, 0)? },
                 moved_in_epoch: stream.moved_in_epoch,
                 list: stream.list,
                 begun: stream.has_begun(),

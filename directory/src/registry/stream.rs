@@ -12,7 +12,7 @@ use protocol::{
     stream_record::StreamRecord,
 };
 
-use super::{edges::Opened, micros, removed::Removed, sharing::Mark};
+use super::{edges::Opened, micros, removed::Removed, restoring::Recalled, sharing::Mark};
 use crate::password::PasswordHash;
 
 /// How long a stream outlives the last report that media arrives: the relay's own patience with a broadcaster that is away, and
@@ -131,6 +131,8 @@ pub(super) struct Stream {
     pub(super) left_hot_at_us: Option<u64>,
     /// What is particular while it was brought back a moment ago.
     pub(super) restored: Option<Restored>,
+    /// Where its relays were, while they have the time to come back.
+    pub(super) recalled: Recalled,
     /// Whether another directory has seen media of it.
     pub(super) had_begun: bool,
     /// What other directories were told last.
@@ -155,6 +157,7 @@ impl Stream {
             opened: BTreeMap::new(),
             left_hot_at_us: None,
             restored: None,
+            recalled: Recalled::default(),
             had_begun: false,
             shared: None,
             phase: Phase::Starting { until_us: created_at_us.saturating_add(micros(STREAM_START_TIME_MAX)) },
@@ -170,6 +173,7 @@ impl Stream {
             epoch: record.epoch,
             // Until then those relays have the time to come back: what carries the stream is not to be left.
             list_at_us: now_us.saturating_add(micros(RELAY_SILENCE_TIME_MAX)),
+            recalled: Recalled::of(record, now_us),
             restored: Some(Restored { relays: assigned.clone(), seen: false }),
             phase: Phase::Interrupted { until_us: now_us.saturating_add(micros(FAILOVER_TIME_MAX)) },
             ..Self::new(about, record.created_at_us, assigned)

@@ -52,7 +52,7 @@ pub(super) async fn restore(
     bearer: Bearer,
     Body(body): Body<RestoreStream>,
 ) -> Result<Json<Assignment>, Failure> {
-    let record: StreamRecord = app
+    let mut record: StreamRecord = app
         .ticket_key()
         .verify(body.record.expose())
         .map_err(|_| Failure::new(ErrorCode::TicketInvalid, "the record is not one that this directory has signed"))?;
@@ -74,6 +74,8 @@ pub(super) async fn restore(
     if app.ended_streams().get().await.contains(&record.stream) {
         return Err(PlaceError::NotFound.into());
     }
+    let members = app.members().get().await;
+    record.addresses.retain(|relay| members.revoked().all(|(name, _)| *name != relay.name));
     let about =
         NewStream::try_from(&record).map_err(|error| Failure::new(ErrorCode::TicketInvalid, error.to_string()))?;
     let known = app.registry(|registry, now_us| {

@@ -66,7 +66,7 @@ pub(super) async fn watch(
     }
     let (password, failed, region) =
         body.map(|Body(body)| (body.password, body.failed, body.region)).unwrap_or_default();
-    let mut wish = Wish { region: region.as_deref().and_then(region_of), failed, ..Wish::default() };
+    let mut wish = Wish { region: region.as_deref().and_then(region_of), failed, held: Vec::new() };
     let (viewer, (stream, mut place)) = match bearer {
         Some(Bearer(ticket)) => renew(&app, id, client, &ticket, signature.as_ref(), &mut wish)?,
         None => admit(&app, id, client, password, &wish).await?,
@@ -110,7 +110,7 @@ fn renew(
         }
         None => Some(client.network()),
     };
-    (wish.held, wish.known) = (grant.relays, grant.upstream);
+    wish.held = grant.relays;
     Ok((viewer, app.registry(|registry, now_us| registry.renew(now_us, id, viewer, network, wish))?))
 }
 

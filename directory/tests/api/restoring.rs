@@ -123,7 +123,8 @@ async fn broadcaster_hears_of_each_of_its_relays_as_they_come_back() {
     let (one, two) = (server.relay("relay-1").await, server.relay("relay-2").await);
     let made = server.create("demo", "public").await;
     assert_eq!(made.assignment.relays.len(), 2);
-    drop((one, two));
+    let (_, _answers_still) = one.leave();
+    drop(two);
     server.stop().await;
     let empty = only_the_key_of(data.path());
     let server = Server::start_in(empty.path(), &[]).await;
@@ -132,10 +133,14 @@ async fn broadcaster_hears_of_each_of_its_relays_as_they_come_back() {
     two.report(made.id, 1, true, 1).await;
     let mut events = listen(&server, &made).await;
     let short = assignment(&mut events).await;
-    assert_eq!((short.relays.len(), first(&short)), (1, ("relay-2", 1)));
+    let before = &made.assignment.relays;
+    let was_at = |name: &str| before.iter().find(|relay| relay.name.as_str() == name).cloned();
+    assert_eq!((short.relays.len(), first(&short)), (2, ("relay-2", 1)), "where it is");
+    assert_eq!(short.relays.last().cloned(), was_at("relay-1"), "where it may go, as far as is known");
     let _one = server.relay("relay-1").await;
     let whole = assignment(&mut events).await;
-    assert_eq!((whole.relays.len(), first(&whole)), (2, ("relay-2", 1)), "where it is, and where it may go");
+    assert_eq!((whole.relays.len(), first(&whole)), (2, ("relay-2", 1)));
+    assert_ne!(whole.relays.last().cloned(), was_at("relay-1"), "at another address by now");
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ fn playing_on_a(relays: &[&str]) -> (World, StreamId) {
 
 fn wish(region: Option<&str>, failed: Option<&str>, held: &[&str]) -> Wish {
     let held = held.iter().map(|held| name(held)).collect();
-    Wish { region: region.map(str::to_owned), failed: failed.map(name), held, known: vec![] }
+    Wish { region: region.map(str::to_owned), failed: failed.map(name), held }
 }
 
 fn sent(world: &mut World, stream: StreamId, wish: &Wish) -> Place {

@@ -9,7 +9,7 @@ use protocol::{
 };
 
 use super::driver::{START_US, World, carried, joining, key, name, names};
-use crate::registry::{Joining, NewStream, PlaceError, Registry, Rules, Wish, stream::FAILOVER_TIME_MAX};
+use crate::registry::{Joining, NewStream, PlaceError, Registry, Rules, stream::FAILOVER_TIME_MAX};
 
 /// A stream as a directory said it that is gone now.
 fn record(relays: &[&str], epoch: u32) -> StreamRecord {
@@ -37,7 +37,7 @@ fn restored_stream_is_interrupted_and_watched_once_a_relay_tells_of_it() {
     assert_eq!(world.changes(), [(stream, Some((StreamState::Interrupted, 0)))]);
     assert_eq!(world.watch(stream).unwrap_err(), PlaceError::NoRelay, "nobody leaves a for b");
     let place = world.registry.orders(stream, &key()).unwrap().place.unwrap();
-    assert_eq!((names(&place), place.away.as_slice(), place.epoch), (vec!["b"], &[name("a")][..], 3));
+    assert_eq!((names(&place), place.away.as_slice(), place.epoch), (vec!["b", "a"], &[][..], 3));
     world.join("a").unwrap();
     world.report("a", &[carried(stream, 3, true, 5)]).unwrap();
     assert_eq!(world.listed(), [(stream, StreamState::Live, 5)]);
@@ -46,27 +46,37 @@ fn restored_stream_is_interrupted_and_watched_once_a_relay_tells_of_it() {
 }
 
 #[test]
-fn viewer_who_renews_while_relays_come_back_keeps_the_way_to_those_that_are_still_away() {
-    let record = record(&["a", "b", "c"], 3);
+fn relays_that_are_still_away_are_named_last_for_some_time_where_they_were() {
+    let record = record(&["a", "b"], 3);
     let stream = record.stream;
+    let addresses = |relays: &[&str]| relays.iter().map(|relay| joining(relay).address).collect::<Vec<_>>();
+    let live = [carried(stream, 3, true, 1)];
     let mut world = World::new(&["b"]);
     restore(&mut world.registry, world.now_us, &record).unwrap();
-    world.report("b", &[carried(stream, 3, true, 1)]).unwrap();
-    let addresses = |relays: &[&str]| relays.iter().map(|relay| joining(relay).address).collect::<Vec<_>>();
-    let wish = Wish { known: addresses(&["a", "b", "x"]), ..Wish::default() };
-    let renewed = |world: &World| world.registry.watch(world.now_us, stream, &wish).unwrap().1;
-    let place = renewed(&world);
+    world.report("b", &live).unwrap();
+    let place = world.watch(stream).unwrap().1;
     assert_eq!((&place.relays, &place.upstream), (&addresses(&["b", "a"]), &addresses(&["b", "a"])));
-    assert_eq!(place.away, [name("c")], "where that is nobody knows, but the ticket is good there");
+    assert_eq!(world.registry.orders(stream, &key()).unwrap().place.unwrap().relays, addresses(&["b", "a"]));
+    assert_eq!(world.registry.record(stream, 0).unwrap().addresses, addresses(&["a", "b"]), "also if it is gone again");
     let elsewhere = RelayAddress::new(name("a"), "ws://elsewhere:5001/ws".parse().unwrap());
     world.join_as(Joining { address: elsewhere.clone(), ..joining("a") }).unwrap();
-    assert_eq!(
-        renewed(&world).relays,
-        [addresses(&["b"]), vec![elsewhere]].concat(),
-        "what it says itself counts more"
-    );
+    let place = world.watch(stream).unwrap().1;
+    assert_eq!(place.relays, [addresses(&["b"]), vec![elsewhere]].concat(), "what it says itself counts more");
+    world.pass(Duration::from_secs(29), &[("b", &live)]);
+    assert_eq!(names(&world.watch(stream).unwrap().1), ["b", "a"], "it was lost again");
+    world.pass(Duration::from_secs(1), &[("b", &live)]);
+    assert_eq!(names(&world.watch(stream).unwrap().1), ["b"]);
+}
+
+#[test]
+fn relay_that_is_shut_out_is_named_to_nobody_who_brings_a_stream_back() {
+    let record = record(&["a", "b"], 3);
+    let mut world = World::new(&["a", "b"]);
+    restore(&mut world.registry, world.now_us, &record).unwrap();
+    world.report("b", &[carried(record.stream, 3, true, 1)]).unwrap();
     world.registry.shut_out(world.now_us, &name("a"));
-    assert_eq!(names(&renewed(&world)), ["b"], "one that is shut out is named to nobody");
+    assert_eq!(names(&world.watch(record.stream).unwrap().1), ["b"]);
+    assert_eq!(world.registry.record(record.stream, 0).unwrap().addresses, [joining("b").address]);
 }
 
 #[test]
@@ -142,7 +152,8 @@ fn restored_stream_whose_relays_never_come_gets_others_and_without_a_broadcaster
     restore(&mut world.registry, world.now_us, &record).unwrap();
     assert_eq!(world.registry.orders(record.stream, &key()).unwrap().place, None, "they have some time");
     world.pass(Duration::from_secs(8), &[("b", &[])]);
-    assert_eq!(names(&world.registry.orders(record.stream, &key()).unwrap().place.unwrap()), ["b"]);
+    let place = world.registry.orders(record.stream, &key()).unwrap().place.unwrap();
+    assert_eq!(names(&place), ["b", "a"], "and where it may still come back");
     world.pass(FAILOVER_TIME_MAX, &[("b", &[])]);
     assert_eq!(world.listed(), []);
 }
