@@ -6,10 +6,11 @@ use std::cmp::Reverse;
 use protocol::{RelayName, StreamId, limits::RELAYS_NAMED_MAX};
 
 use super::{
-    Registry, RelayHealth,
+    Assign, Registry, RelayHealth,
     edges::Tree,
     head_room::{HeadRoom, NEAR},
     lists,
+    pressure::BUSY_UNDER,
     relay::Relay,
     stream::Stream,
 };
@@ -95,13 +96,15 @@ impl<'a> Search<'a> {
         let base = lists::of_broadcaster(self.stream);
         let near = self.wish.region.as_deref().and_then(|region| self.best_in(Some(region)));
         let best = near.or_else(|| self.best_in(None));
+        let is_left = |name: &RelayName| best.is_some() && self.wish.held.contains(name) && self.is_hot(name);
         let opens = best.is_some_and(|name| self.tree.depth_of(name).is_none());
         let works = |name: &&RelayName| self.wish.failed.as_ref() != Some(*name);
         // When none is fit it is where it plays, else where it is expected.
         let best = best.or_else(|| best_of(&self.carriers, None).map(|carrier| carrier.name));
         let first = best.or_else(|| base.iter().find(works)).or(base.first());
 
-        let held: Vec<_> = self.wish.held.iter().filter(|name| self.may_stay(name)).cloned().collect();
+        let held: Vec<_> =
+            self.wish.held.iter().filter(|name| self.may_stay(name) && !is_left(name)).cloned().collect();
         let mut names = Names::default();
         names.extend(first);
         names.extend(&held);
@@ -112,6 +115,7 @@ impl<'a> Search<'a> {
         }
         names.extend(&base);
         names.extend(self.tree.relays().iter().map(|(name, _)| *name));
+        names.0.retain(|name| !is_left(name));
         let upstream = self.upstream(first, &base);
         let certain = opens || first.is_some_and(|first| self.tree.depth_of(first).is_some());
         Choice { names: names.0, upstream, held, certain, opens }
@@ -157,7 +161,19 @@ impl<'a> Search<'a> {
         }
         let told = relay.told();
         let region = relay.joining.region.as_deref();
-        Some(Carrier { name, room: relay.room_for(told), viewers: told.viewers, depth, region })
+        // One that lags or turns people away is as one that is full, whatever room it has.
+        let room = if self.by_room() && relay.pressure.is_busy() { BUSY_UNDER } else { HeadRoom::ALL };
+        Some(Carrier { name, room: relay.room_for(told).min(room), viewers: told.viewers, depth, region })
+    }
+
+    /// Whether viewers who renew their tickets are to leave a relay that has too much to do: a few a second of a thousand, until it is
+    /// hot no more. That helps also where no stream can be moved, as its broadcasters send to other relays.
+    fn is_hot(&self, name: &RelayName) -> bool {
+        self.by_room() && self.registry.relays.get(name).is_some_and(|relay| relay.pressure.is_hot(self.now_us))
+    }
+
+    fn by_room(&self) -> bool {
+        self.registry.rules.assign == Assign::HeadRoom
     }
 
     /// Whether a viewer that is at this relay need not leave it.

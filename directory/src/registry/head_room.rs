@@ -16,7 +16,8 @@ impl HeadRoom {
     /// Nothing more fits.
     pub const NONE: Self = Self(0);
 
-    const ALL: u16 = 1000;
+    /// There is nothing to do.
+    pub(super) const ALL: Self = Self(1000);
 
     pub(super) const fn of_percent(percent: u16) -> Self {
         Self(percent * 10)
@@ -27,8 +28,8 @@ impl HeadRoom {
         if max == 0 {
             return Self::NONE;
         }
-        let used = used.saturating_mul(Self::ALL.into()).div_ceil(max);
-        Self(Self::ALL.saturating_sub(u16::try_from(used).unwrap_or(Self::ALL)))
+        let used = used.saturating_mul(Self::ALL.0.into()).div_ceil(max);
+        Self(Self::ALL.0.saturating_sub(u16::try_from(used).unwrap_or(Self::ALL.0)))
     }
 
     /// In whole percent, rounded down.
@@ -40,7 +41,7 @@ impl HeadRoom {
     /// From 0 to 1.
     #[must_use]
     pub fn share(self) -> f64 {
-        f64::from(self.0) / f64::from(Self::ALL)
+        f64::from(self.0) / f64::from(Self::ALL.0)
     }
 
     pub(super) const fn plus(self, more: Self) -> Self {

@@ -125,6 +125,42 @@ fn relay_that_was_opened_but_never_pulls_is_given_up() {
 }
 
 #[test]
+fn relay_that_lags_gets_no_viewers_with_all_the_room_of_the_world() {
+    let (mut world, stream) = playing_on_a(&["a", "b", "c"]);
+    let lags = RelayLoad { send_lag_median_ms: 100, ..busy(5) };
+    world.report_busy("a", &[carried(stream, 1, true, 60)], lags).unwrap();
+    assert_ne!(names(&world.watch(stream).unwrap().1)[0], "a", "the origin");
+    world.report_busy("a", &[carried(stream, 1, true, 60)], busy(71)).unwrap();
+    world.report_busy("b", &[edge(stream, 1, 1, 60)], lags).unwrap();
+    assert_eq!(names(&world.watch(stream).unwrap().1)[0], "c", "an edge");
+    world.report_busy("c", &[], RelayLoad { accept_failures: 1, ..busy(5) }).unwrap();
+    assert_eq!(names(&world.watch(stream).unwrap().1)[0], "a", "nobody is better off elsewhere");
+}
+
+#[test]
+fn viewers_of_an_edge_that_is_hot_leave_it_as_they_renew_while_others_have_room() {
+    let (mut world, stream) = playing_on_a(&["a", "b", "c"]);
+    let mut second = |cpu_percent, others| {
+        world.report_busy("a", &[carried(stream, 1, true, 60)], busy(others)).unwrap();
+        world.report_busy("b", &[edge(stream, 1, 1, 90)], busy(cpu_percent)).unwrap();
+        world.report_busy("c", &[], busy(others)).unwrap();
+        world.now_us += 1_000_000;
+        world.registry.tick(world.now_us);
+        let place = world.registry.watch(world.now_us, stream, &wish(None, None, &["b"])).unwrap().1;
+        assert_eq!(place.away, []);
+        names(&place).contains(&"b")
+    };
+    let stays: Vec<_> = [97, 97, 97, 97, 97, 97, 90].map(|cpu_percent| second(cpu_percent, 40)).into();
+    assert_eq!(
+        stays,
+        [true, true, true, true, false, false, true],
+        "once it was hot for five seconds, until it is not"
+    );
+    let stays: Vec<_> = [97; 6].map(|cpu_percent| second(cpu_percent, 97)).into();
+    assert_eq!(stays, [true; 6], "nobody is better off elsewhere");
+}
+
+#[test]
 fn least_watched_of_those_about_as_good_serves_but_the_origin_before() {
     let (mut world, stream) = playing_on_a(&["a", "b", "c"]);
     let serve = |world: &mut World, origin| {
