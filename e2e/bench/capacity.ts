@@ -5,7 +5,7 @@ import type { Part } from "./part.ts";
 import { isWhole, load, p99, type Report, serverPercent, type Target } from "./relay_load.ts";
 import { certificate, floor, relay } from "./servers.ts";
 
-const VIEWERS = [100, 300, 600, 1000, 1500, 2000, 3000];
+const VIEWERS = [100, 300, 600, 1000, 2000, 3000];
 const VIEWERS_QUICK = [100, 600];
 const SECONDS = 3;
 const SECONDS_QUICK = 2;

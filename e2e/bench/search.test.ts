@@ -15,7 +15,7 @@ function tries(limit: number, options: SearchOptions): { tried: number[]; best: 
   return { tried, best: search.best };
 }
 
-const OPTIONS = { first: 1000, growth: 1.5, precision: 1.1, max: 20_000 };
+const OPTIONS = { first: 1000, growth: 1.5, precision: 1.1, max: 20_000, triesMax: 30 };
 
 test("the most that is good is found from below, as exactly as is asked for", () => {
   const { tried, best } = tries(4000, OPTIONS);
@@ -33,6 +33,10 @@ test("nothing is good: the search ends with none", () => assert.equal(tries(0, O
 
 test("no more is tried than there may be", () => {
   assert.deepEqual(tries(1e9, { ...OPTIONS, max: 2000 }), { tried: [1000, 1500, 2000], best: 2000 });
+});
+
+test("a search ends after as many tries as it may have, with the best of them", () => {
+  assert.deepEqual(tries(4000, { ...OPTIONS, triesMax: 3 }), { tried: [1000, 1500, 2250], best: 2250 });
 });
 
 test("threads of one kind are dealt out evenly, whatever other threads there are", () => {

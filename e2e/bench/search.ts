@@ -9,12 +9,15 @@ export interface SearchOptions {
   precision: number;
   /** Never tries more. */
   max: number;
+  /** Ends after so many tries, however exact it is by then. */
+  triesMax: number;
 }
 
 export class Search {
   readonly #options: SearchOptions;
   #good = 0;
   #bad = Number.POSITIVE_INFINITY;
+  #tries = 0;
   #next: number | null;
 
   constructor(options: SearchOptions) {
@@ -37,7 +40,8 @@ export class Search {
     if (this.#next === null) return;
     if (isGood) this.#good = this.#next;
     else this.#bad = this.#next;
-    this.#next = this.#following();
+    this.#tries += 1;
+    this.#next = this.#tries < this.#options.triesMax ? this.#following() : null;
   }
 
   #following(): number | null {
