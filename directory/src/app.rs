@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::rand;
+use axum::http::HeaderName;
 use protocol::{
     BroadcastKey, RelayName, Secret, StreamId, ViewerId,
     http::{Assignment, BroadcastPolicy, ListEvent, StreamState},
@@ -52,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) data: DataFolder,
     pub(crate) join_secret: Option<Secret>,
     pub(crate) broadcast: BroadcastPolicy,
+    /// The header in which a proxy says where a viewer is.
+    pub(crate) region_header: Option<HeaderName>,
     pub(crate) dialler: Dialler,
     pub(crate) allowances: Allowances,
     pub(crate) metrics: Metrics,
@@ -115,6 +118,10 @@ impl App {
 
     pub(crate) fn broadcast(&self) -> BroadcastPolicy {
         self.0.parts.broadcast
+    }
+
+    pub(crate) fn region_header(&self) -> Option<&HeaderName> {
+        self.0.parts.region_header.as_ref()
     }
 
     pub(crate) fn members(&self) -> &Kept<Members> {
@@ -343,6 +350,7 @@ impl App {
             data: DataFolder::open(folder.path()).unwrap(),
             join_secret: Some("a-secret-of-the-tests".into()),
             broadcast: BroadcastPolicy::Open,
+            region_header: None,
             dialler: Dialler::new(service::tls::client_config(None).unwrap(), Vec::new()),
             allowances: Allowances::new(&crate::config::AllowanceFlags::default()),
             metrics: Metrics::default(),

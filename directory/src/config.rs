@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
+use axum::http::HeaderName;
 use clap::{Parser, ValueEnum};
 use protocol::{Secret, http::BroadcastPolicy};
 use service::{ConnectTo, DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat};
@@ -66,6 +67,11 @@ pub struct Config {
     /// How relays are chosen for streams
     #[arg(long, env = "ASSIGN", value_enum, default_value_t, value_name = "HOW")]
     pub assign: Assign,
+
+    /// The header in which a proxy or a content network before the directory says where a viewer is, in the words that relays have as
+    /// their --region. What a viewer says of itself counts more
+    #[arg(long, env = "REGION_HEADER", default_value = "", hide_default_value = true, value_name = "HEADER")]
+    pub region_header: String,
 
     /// Who may go live: everybody, or whoever has a pass from `directory pass add`. Without this flag everybody where --listen is
     /// an address of this machine alone, and else whoever has a pass
@@ -133,8 +139,19 @@ impl Config {
             "--grace-seconds is {}, and must not be above {GRACE_SECONDS_MAX}",
             self.grace_seconds
         );
+        ensure!(
+            self.region_header.is_empty() || self.region_header().is_some(),
+            "--region-header is {:?}, which is not the name of a header",
+            self.region_header
+        );
         self.door.check()?;
         self.spawn.check()
+    }
+
+    /// Where a proxy says where a viewer is.
+    #[must_use]
+    pub fn region_header(&self) -> Option<HeaderName> {
+        self.region_header.parse().ok()
     }
 
     /// Who may go live.
@@ -188,6 +205,8 @@ mod tests {
         assert!(
             refused(&["--join-secret", "long-enough", "--grace-seconds", "9999"]).contains("--grace-seconds is 9999")
         );
+        let header = refused(&["--join-secret", "long-enough", "--region-header", "my region"]);
+        assert!(header.contains("not the name of a header"), "{header}");
     }
 
     #[test]

@@ -141,6 +141,7 @@ impl Directory {
             data,
             join_secret: Some(config.join_secret.clone()).filter(|secret| !secret.is_empty()),
             broadcast: config.broadcast_policy(),
+            region_header: config.region_header(),
             dialler,
             allowances: Allowances::new(&config.allowances),
             metrics,

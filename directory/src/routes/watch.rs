@@ -1,6 +1,10 @@
 //! Where a stream is watched, and by whom.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
 use protocol::{
     ErrorCode, RelayName, Secret, StreamId, ViewerId,
     http::{ApiError, StreamSummary, WatchAnswer, WatchRequest},
@@ -58,6 +62,7 @@ pub(super) async fn watch(
     Client(client): Client,
     bearer: Option<Bearer>,
     signature: Option<Signature>,
+    headers: HeaderMap,
     body: Option<Body<WatchRequest>>,
 ) -> Result<Json<WatchAnswer>, Failure> {
     app.allowances().take(client, Asked::Watch)?;
@@ -66,7 +71,10 @@ pub(super) async fn watch(
     }
     let (password, failed, region) =
         body.map(|Body(body)| (body.password, body.failed, body.region)).unwrap_or_default();
-    let mut wish = Wish { region: region.as_deref().and_then(region_of), failed, held: Vec::new() };
+    // A relay that asks in a viewer's place is elsewhere.
+    let said = app.region_header().filter(|_| signature.is_none()).and_then(|name| headers.get(name));
+    let region = region.as_deref().or_else(|| said?.to_str().ok()).and_then(region_of);
+    let mut wish = Wish { region, failed, held: Vec::new() };
     let (viewer, (stream, mut place)) = match bearer {
         Some(Bearer(ticket)) => renew(&app, id, client, &ticket, signature.as_ref(), &mut wish)?,
         None => admit(&app, id, client, password, &wish).await?,

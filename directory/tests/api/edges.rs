@@ -64,6 +64,24 @@ async fn viewers_of_a_busy_relay_are_sent_to_an_edge_whose_ticket_says_where_to_
 }
 
 #[tokio::test]
+async fn proxy_says_where_viewers_are_unless_they_say_it_themselves() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_in(data.path(), &["--region-header", "X-Region"]).await;
+    let origin = server.relay("relay-1").await;
+    let made = server.create("demo", "public").await;
+    let _near = Relay::join_saying(&server, "relay-2", json!({ "region": "eu-west" })).await;
+    origin.work(10, &[carried(made.id, 0, 9)]).await;
+    let first = async |body: Value, region: Option<&str>| {
+        let request = server.post(&format!("/api/streams/{}/watch", made.id), &body);
+        let request = if let Some(region) = region { request.header("x-region", region) } else { request };
+        names(&request.send().await.unwrap().json().await.unwrap())[0].to_owned()
+    };
+    assert_eq!(first(json!({}), None).await, "relay-1");
+    assert_eq!(first(json!({}), Some("EU-west")).await, "relay-2");
+    assert_eq!(first(json!({ "region": "mars" }), Some("eu-west")).await, "relay-1");
+}
+
+#[tokio::test]
 async fn edge_that_outlives_the_origin_is_no_place_for_the_broadcaster() {
     let server = Server::start().await;
     let origin = server.relay("relay-1").await;
