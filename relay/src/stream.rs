@@ -23,7 +23,7 @@ mod viewer_seat;
 pub mod window;
 
 use audience::Audience;
-use fan_out::FanOut;
+use fan_out::{FanOut, Merging};
 use moving::Moving;
 pub use publisher_seat::{PublisherNotice, PublisherSeat, PushError};
 use source::Source;
@@ -101,7 +101,14 @@ struct KeyWanted {
 
 impl Stream {
     /// A stream that no publisher has come for. `epoch` is the highest one that was here before.
-    fn new(id: StreamId, epoch: u32, window_bytes: usize, metrics: Arc<Metrics>, now: Instant) -> Self {
+    fn new(
+        id: StreamId,
+        epoch: u32,
+        window_bytes: usize,
+        merging: Arc<Merging>,
+        metrics: Arc<Metrics>,
+        now: Instant,
+    ) -> Self {
         let state = State {
             window: Window::new(window_bytes),
             tracks: Arc::new([]),
@@ -124,7 +131,7 @@ impl Stream {
             state: Mutex::new(state),
             for_viewers: watch::Sender::new(()),
             for_publisher: watch::Sender::new(()),
-            fan_out: FanOut::default(),
+            fan_out: FanOut::new(merging),
             metrics,
         }
     }

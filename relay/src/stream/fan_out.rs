@@ -11,6 +11,10 @@ use tokio::{
 
 use crate::metrics::Metrics;
 
+mod merging;
+
+pub use merging::Merging;
+
 /// Most guests of a row. A row of as many is served in less than a millisecond while all of them take what they are sent, so that nothing
 /// else on this thread waits longer, and a stream with some more of them has rows for all cores.
 const ROW_GUESTS_MAX: usize = 128;
@@ -42,8 +46,11 @@ impl Tally {
 }
 
 /// All rows of a stream.
-#[derive(Debug, Default)]
-pub struct FanOut(Mutex<Vec<Arc<Row>>>);
+#[derive(Debug)]
+pub struct FanOut {
+    rows: Mutex<Vec<Arc<Row>>>,
+    merging: Arc<Merging>,
+}
 
 /// A place in a row. Dropping it frees it.
 #[derive(Debug)]
@@ -65,9 +72,15 @@ struct Members {
 }
 
 impl FanOut {
+    /// No rows yet.
+    #[must_use]
+    pub const fn new(merging: Arc<Merging>) -> Self {
+        Self { rows: Mutex::new(Vec::new()), merging }
+    }
+
     /// Has `guest` served whenever `news` come, in a row with others.
     pub fn join(&self, guest: Arc<dyn Guest>, news: &watch::Receiver<()>, metrics: &Arc<Metrics>) -> Place {
-        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         rows.retain(|row| !row.members().over);
         for row in rows.iter() {
             if row.take(&guest) {
@@ -78,7 +91,8 @@ impl FanOut {
         row.take(&guest);
         rows.push(Arc::clone(&row));
         // Not a part of any one guest's life: it ends with the last of the row.
-        tokio::spawn(tokio::task::unconstrained(keep(Arc::clone(&row), news.clone(), Arc::clone(metrics))));
+        let keeping = keep(Arc::clone(&row), news.clone(), Arc::clone(&self.merging), Arc::clone(metrics));
+        tokio::spawn(tokio::task::unconstrained(keeping));
         Place { row, guest }
     }
 }
@@ -119,7 +133,7 @@ impl Drop for Place {
 }
 
 /// Serves a row until its last guest has left.
-async fn keep(row: Arc<Row>, mut news: watch::Receiver<()>, metrics: Arc<Metrics>) {
+async fn keep(row: Arc<Row>, mut news: watch::Receiver<()>, merging: Arc<Merging>, metrics: Arc<Metrics>) {
     // Guests come and go while others are served.
     let mut guests = Vec::new();
     let mut version = None;
@@ -140,6 +154,10 @@ async fn keep(row: Arc<Row>, mut news: watch::Receiver<()>, metrics: Arc<Metrics
             // An error: the stream has gone, and so do they, each by itself.
             changed = news.changed() => if changed.is_err() { sleep_until(due).await },
             () = sleep_until(due) => {}
+        }
+        let delay = merging.delay();
+        if !delay.is_zero() {
+            sleep_until(now + delay).await;
         }
     }
 }

@@ -46,7 +46,9 @@ impl Moving {
 /// Whether viewers may be told of these relays.
 pub(crate) fn are_well_formed(relays: &[RelayAddress]) -> bool {
     let is_address = |relay: &RelayAddress| {
-        matches!(relay.url.scheme(), "ws" | "wss") && relay.url.as_str().len() <= RELAY_URL_BYTES_MAX
+        matches!(relay.url.scheme(), "ws" | "wss")
+            && relay.url.as_str().len() <= RELAY_URL_BYTES_MAX
+            && relay.webtransport.as_ref().is_none_or(|other| other.is_well_formed(&relay.url))
     };
     relays.len() <= TICKET_RELAYS_MAX && relays.iter().all(is_address)
 }

@@ -18,8 +18,8 @@ use thiserror::Error;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Gone, Origin, PublisherSeat, Stream, UpstreamSeat, ViewerSeat, demand::Demand, moving::Moving, removed::Removed,
-    source::Source, viewer_seat::Guest,
+    Gone, Origin, PublisherSeat, Stream, UpstreamSeat, ViewerSeat, demand::Demand, fan_out::Merging, moving::Moving,
+    removed::Removed, source::Source, viewer_seat::Guest,
 };
 use crate::metrics::Metrics;
 
@@ -42,6 +42,8 @@ pub struct Capacity {
     pub viewers_max: u32,
     /// Bytes of the window of each stream.
     pub window_bytes: usize,
+    /// How long sends may wait for one another while the relay has no time left.
+    pub coalesce_max: Duration,
 }
 
 /// Who is here.
@@ -117,6 +119,7 @@ pub struct Streams {
     rooms: Mutex<Rooms>,
     viewers: Arc<AtomicU32>,
     liveness: Arc<Notify>,
+    merging: Arc<Merging>,
     metrics: Arc<Metrics>,
 }
 
@@ -140,7 +143,19 @@ impl Streams {
     /// No streams yet.
     #[must_use]
     pub fn new(capacity: Capacity, metrics: Arc<Metrics>) -> Self {
-        Self { capacity, rooms: Mutex::default(), viewers: Arc::default(), liveness: Arc::default(), metrics }
+        Self {
+            capacity,
+            rooms: Mutex::default(),
+            viewers: Arc::default(),
+            liveness: Arc::default(),
+            merging: Arc::new(Merging::new(capacity.coalesce_max)),
+            metrics,
+        }
+    }
+
+    /// The relay used `cpu_percent` of its cores lately: what is sent to viewers goes by it.
+    pub fn load_is(&self, cpu_percent: u32) {
+        self.merging.load_is(cpu_percent);
     }
 
     /// Seats a publisher with a verified ticket of `epoch`.
@@ -401,7 +416,8 @@ impl Streams {
 
     fn new_stream(&self, rooms: &Rooms, id: StreamId, now: Instant) -> Stream {
         let epoch = rooms.past.get(&id).map_or(0, |past| past.epoch);
-        Stream::new(id, epoch, self.capacity.window_bytes, Arc::clone(&self.metrics), now)
+        let (merging, metrics) = (Arc::clone(&self.merging), Arc::clone(&self.metrics));
+        Stream::new(id, epoch, self.capacity.window_bytes, merging, metrics, now)
     }
 
     fn tidy(&self) {

@@ -10,6 +10,9 @@ use super::*;
 /// After this much the guests are to be looked at again.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// What sends may wait for one another.
+const MERGED: Duration = Duration::from_millis(20);
+
 #[derive(Debug, Default)]
 struct Counting(AtomicUsize);
 
@@ -30,7 +33,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self { fan_out: FanOut::default(), news: watch::Sender::new(()), metrics: Arc::default() }
+        Self {
+            fan_out: FanOut::new(Arc::new(Merging::new(MERGED))),
+            news: watch::Sender::new(()),
+            metrics: Arc::default(),
+        }
     }
 
     fn join(&self) -> (Arc<Counting>, Place) {
@@ -46,7 +53,7 @@ impl Scene {
     }
 
     fn rows(&self) -> usize {
-        self.fan_out.0.lock().unwrap().iter().filter(|row| !row.members().over).count()
+        self.fan_out.rows.lock().unwrap().iter().filter(|row| !row.members().over).count()
     }
 }
 
@@ -110,4 +117,25 @@ async fn a_stream_that_has_gone_keeps_no_row_busy() {
     drop(scene.news);
     sleep(LOOK * 10).await;
     assert!(guest.0.load(Ordering::Relaxed) <= 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_of_a_few_milliseconds_are_one_turn_while_the_relay_has_no_time_left() {
+    let scene = Scene::new();
+    let (guest, _place) = scene.join();
+    scene.tell().await;
+    let turns = async || {
+        let before = guest.0.load(Ordering::Relaxed);
+        for _ in 0..40 {
+            scene.tell().await;
+        }
+        guest.0.load(Ordering::Relaxed) - before
+    };
+    assert_eq!(turns().await, 40);
+    scene.fan_out.merging.load_is(100);
+    // The first of them comes at once.
+    assert!((2..=3).contains(&turns().await));
+    scene.fan_out.merging.load_is(10);
+    sleep(MERGED).await;
+    assert_eq!(turns().await, 40);
 }

@@ -9,7 +9,7 @@ use crate::stream::{PushError, ViewerEvent};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn streams() -> Streams {
-    let capacity = Capacity { streams_max: 2, viewers_max: 2, window_bytes: 1 << 20 };
+    let capacity = Capacity { streams_max: 2, viewers_max: 2, window_bytes: 1 << 20, coalesce_max: Duration::ZERO };
     Streams::new(capacity, Arc::default())
 }
 
