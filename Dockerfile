@@ -31,5 +31,5 @@ WORKDIR /data
 # So that `docker compose exec directory directory pass add NAME` finds the directory's token, too.
 ENV DIRECTORY_DATA_DIR=/data RELAY_DATA_DIR=/data
 VOLUME /data
-EXPOSE 5000 5001 5002
+EXPOSE 5000 5001 5002 5001/udp 5002/udp
 CMD ["directory"]

@@ -1,5 +1,5 @@
 //! What is said of WebTransport (draft-ietf-webtrans-http3) where a relay offers it: its address, and the codes its streams and
-//! sessions end with. The bytes on its streams are [`crate::framing`]'s; `docs/decisions/0010-webtransport.md` has the whole.
+//! sessions end with. The bytes on its streams are [`crate::framing`]'s; `docs/decisions/0011-webtransport.md` has the whole.
 
 use std::{fmt, str::FromStr};
 

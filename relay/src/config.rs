@@ -14,7 +14,10 @@ use protocol::{
 use service::{Clock, ConnectTo, DoorFlags, lifecycle::GRACE_DEFAULT, telemetry::LogFormat, tls::TlsMode};
 use url::Url;
 
-use crate::stream::{streams::Capacity, window::INIT_BYTES_MAX};
+use crate::{
+    stream::{streams::Capacity, window::INIT_BYTES_MAX},
+    webtransport::WebTransportFlags,
+};
 
 /// Smallest window: the largest message and all init segments fit, with room for what comes around them.
 const WINDOW_BYTES_MIN: usize = MESSAGE_BYTES_MAX + TRACKS_MAX * INIT_BYTES_MAX + 1024 * 1024;
@@ -124,6 +127,10 @@ pub struct Flags {
     /// How the public reaches it.
     #[command(flatten)]
     pub door: DoorFlags,
+
+    /// Whether and where WebTransport is offered.
+    #[command(flatten)]
+    pub webtransport: WebTransportFlags,
 }
 
 /// A relay's checked settings.
@@ -163,6 +170,8 @@ pub struct Config {
     pub ca: Option<PathBuf>,
     /// How the public reaches the relay.
     pub door: DoorFlags,
+    /// Whether and where WebTransport is offered.
+    pub webtransport: WebTransportFlags,
     /// How often a relay that was shut out asks whether that still holds.
     pub revoked_pause: Duration,
     /// The time of day.
@@ -186,6 +195,7 @@ impl TryFrom<Flags> for Config {
                 "--public-url is {url}, but this relay speaks TLS: give an address that begins with wss://"
             );
         }
+        flags.webtransport.check(flags.public_url.as_ref())?;
         ensure!(
             flags.window_bytes >= WINDOW_BYTES_MIN,
             "--window-bytes is {}; give at least {WINDOW_BYTES_MIN}, so that the largest message fits",
@@ -240,6 +250,7 @@ impl TryFrom<Flags> for Config {
             first_message_time_max: FIRST_MESSAGE_TIME_MAX,
             ca: flags.ca.filter(|file| !file.as_os_str().is_empty()),
             door: flags.door,
+            webtransport: flags.webtransport,
             revoked_pause: REVOKED_PAUSE,
             clock: Clock::system(),
         })

@@ -11,6 +11,7 @@ use protocol::{
 const RELAY_KEY_FILE: &str = "relay-key.pk8";
 const TICKET_KEY_FILE: &str = "ticket-key";
 const MEMBERSHIP_FILE: &str = "membership";
+const WEBTRANSPORT_FILE: &str = "webtransport-certificates.json";
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -80,6 +81,21 @@ impl DataDir {
     /// When it can't be written.
     pub fn keep_membership(&self, membership: &Secret) -> Result<()> {
         self.write(MEMBERSHIP_FILE, membership.expose().as_bytes())
+    }
+
+    /// What was kept of certificates for WebTransport; nothing when there is none, or none that can be read.
+    #[must_use]
+    pub fn webtransport_certificates<T: serde::de::DeserializeOwned>(&self) -> Vec<T> {
+        let read = fs::read(self.folder.join(WEBTRANSPORT_FILE));
+        read.ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
+    }
+
+    /// Keeps certificates for WebTransport with their keys, for the next start.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub fn keep_webtransport_certificates(&self, certificates: &[impl serde::Serialize]) -> Result<()> {
+        self.write(WEBTRANSPORT_FILE, &serde_json::to_vec(certificates)?)
     }
 
     /// Writes beside and renames, so that a crash leaves the old file or the new one.

@@ -31,6 +31,7 @@ use crate::{
     load::LoadMeter,
     standing::{Complaint, Word},
     stream::streams::Capacity,
+    webtransport::Offer,
 };
 
 /// How long one call may take: less than the directory takes to forget a relay.
@@ -137,7 +138,7 @@ impl DirectoryLink {
             region: terms.region.clone(),
             public_key: house.key.public_key(),
             protocol: PROTOCOL_VERSION,
-            webtransport: None,
+            webtransport: house.webtransport.as_ref().map(Offer::address),
         };
         let load = LoadMeter::new(Arc::clone(&house.metrics));
         let (complaint, said_at_ms) = (Mutex::default(), AtomicU64::new(0));
@@ -260,7 +261,10 @@ impl DirectoryLink {
     async fn heartbeat(&self, draining: bool) -> Result<HeartbeatAnswer, CallError> {
         let path = format!("api/relays/{}/heartbeat", self.joining.name);
         let call = self.client.post(self.at(&path));
-        let report = Heartbeat { draining, load: self.load.measure(), ..self.house.streams.report() };
+        let load = self.load.measure();
+        self.house.streams.load_is(load.cpu_percent);
+        let webtransport = self.house.webtransport.as_ref().map(Offer::address);
+        let report = Heartbeat { draining, load, webtransport, ..self.house.streams.report() };
         let call = self.signed(call, &format!("POST /{path}"), &report)?;
         answer(call.send().await).await
     }

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::{
     connection::End, drain::Drain, edge::Edges, metrics::Metrics, rate::Attempts, standing::Standing,
-    stream::streams::Streams,
+    stream::streams::Streams, webtransport::Offer,
 };
 
 /// The relay, as its connections see it.
@@ -35,6 +35,8 @@ pub struct House {
     pub standing: Standing,
     /// The streams.
     pub streams: Streams,
+    /// Where WebTransport is offered; none where it is not.
+    pub webtransport: Option<Offer>,
     /// What it pulls from other relays.
     pub edges: Edges,
     /// The time of day.

@@ -19,12 +19,14 @@ pub mod standing;
 pub mod stream;
 pub mod transport;
 pub mod viewer;
+pub mod webtransport;
 
 use std::{
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
+use self::webtransport::Entrance;
 use anyhow::{Context as _, Result, ensure};
 pub use config::{Config, Flags};
 use data_dir::DataDir;
@@ -34,7 +36,7 @@ use edge::{Edges, link::Dialler, renewal::Renewals};
 use house::House;
 use metrics::Metrics;
 use prometheus_client::registry::Registry;
-use protocol::signing::SigningKey;
+use protocol::{WebTransportAddress, signing::SigningKey};
 use rate::Attempts;
 use service::{Door, DoorFlags, Lifecycle, internal_listener, tls::TlsMode};
 use standing::Standing;
@@ -52,8 +54,10 @@ pub struct Relay {
     config: Config,
     public: TcpListener,
     internal: TcpListener,
+    webtransport: Option<Entrance>,
     data_dir: DataDir,
     key: SigningKey,
+    url: Url,
     door: Arc<Door>,
     drain: Drain,
 }
@@ -73,8 +77,15 @@ impl Relay {
         let public_host = config.public_url.as_ref().and_then(Url::host_str);
         let door = Arc::new(Door::open(&config.door, &config.data_dir, public_host)?);
         let public = listener::listen(config.listen).await?;
+        let address = service::listener::local_addr(&public)?;
+        let url = match &config.public_url {
+            Some(url) => url.clone(),
+            None => own_url(&config.door, address.port())?,
+        };
         let internal = service::listener::listen(config.internal_listen, "--internal-listen").await?;
-        Ok(Self { config, public, internal, data_dir, key, door, drain: Drain::default() })
+        let about = (url.host_str().unwrap_or("localhost"), config.clock.now_s());
+        let webtransport = Entrance::open(&config.webtransport, (config.listen, address), &door, &data_dir, about)?;
+        Ok(Self { config, public, internal, webtransport, data_dir, key, url, door, drain: Drain::default() })
     }
 
     /// What has it drain and then end.
@@ -99,12 +110,21 @@ impl Relay {
         service::listener::local_addr(&self.internal)
     }
 
+    /// Where it is reached by WebTransport; none when it is not.
+    ///
+    /// # Errors
+    /// When there is no such address.
+    pub fn webtransport(&self) -> Result<Option<WebTransportAddress>> {
+        let offer = self.webtransport.as_ref().map(|entrance| entrance.offer(&self.url)).transpose()?;
+        Ok(offer.map(|offer| offer.address()))
+    }
+
     /// Serves until `life` is asked to stop, or until it has drained, and ends within the grace.
     ///
     /// # Errors
     /// When the relay can't begin to serve.
     pub async fn run(self, life: Lifecycle) -> Result<()> {
-        let Self { config, public, internal, data_dir, key, door, drain } = self;
+        let Self { config, public, internal, webtransport, data_dir, key, url, door, drain } = self;
         let address = service::listener::local_addr(&public)?;
         let internal_address = service::listener::local_addr(&internal)?;
         let metrics = Arc::new(Metrics::default());
@@ -112,10 +132,7 @@ impl Relay {
         metrics.register(&mut registry);
         door.register(registry.sub_registry_with_prefix("relay"));
         door.keep(address.ip(), &life);
-        let url = match config.public_url {
-            Some(url) => url,
-            None => own_url(&config.door, address.port())?,
-        };
+        let offer = webtransport.as_ref().map(|entrance| entrance.offer(&url)).transpose()?;
         let client =
             directory_link::client(config.ca.as_deref()).context("the link to the directory can't be set up")?;
         let dialler = Dialler::new(edge::link::connector(config.ca.as_deref())?, config.connect_to);
@@ -126,6 +143,7 @@ impl Relay {
             key,
             ticket_key: RwLock::new(data_dir.ticket_key()),
             membership: RwLock::new(data_dir.membership()),
+            webtransport: offer,
             edges: Edges::new(dialler, renewals, life.clone()),
             standing: Standing::new(config.clock.now_s(), life.stopping()),
             streams: Streams::new(config.capacity, Arc::clone(&metrics)),
@@ -151,9 +169,13 @@ impl Relay {
         life.spawn(tick(Arc::clone(&house)));
         life.spawn(drain.keep(Arc::clone(&house), config.drain_time_max, life.clone()));
         internal_listener::serve(internal, registry, readiness(&house, &door), &life);
-        let connections_max = listener::connections_max(streams_max, viewers_max);
+        let places = listener::places(streams_max, viewers_max);
         info!(relay = %house.name, listen = %address, internal_listen = %internal_address, "serving");
-        life.spawn(listener::serve(public, house, door, connections_max, life.clone()));
+        if let Some(entrance) = webtransport {
+            info!(listen = %entrance.local_addr()?, "WebTransport is offered");
+            life.spawn(entrance.serve(Arc::clone(&house), Arc::clone(&door), Arc::clone(&places), life.clone()));
+        }
+        life.spawn(listener::serve(public, house, door, places, life.clone()));
         life.ended(config.grace).await;
         info!("stopped");
         Ok(())

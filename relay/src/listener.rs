@@ -44,15 +44,15 @@ const CONNECTIONS_SPARE: usize = 256;
 /// question.
 const REFUSALS_MAX: usize = 256;
 
-/// Most connections of a relay that carries this much.
+/// Places for the connections of a relay that carries this much, whatever carries them.
 #[must_use]
-pub fn connections_max(streams_max: u32, viewers_max: u32) -> usize {
-    (streams_max as usize).saturating_add(viewers_max as usize).saturating_add(CONNECTIONS_SPARE)
+pub fn places(streams_max: u32, viewers_max: u32) -> Arc<Semaphore> {
+    let most = (streams_max as usize).saturating_add(viewers_max as usize).saturating_add(CONNECTIONS_SPARE);
+    Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))
 }
 
-/// Accepts connections until the stop, as many as `connections_max` and as `door` lets in from one address.
-pub async fn serve(listener: TcpListener, house: Arc<House>, door: Arc<Door>, connections_max: usize, life: Lifecycle) {
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+/// Accepts connections until the stop, as many as there are `places` and as `door` lets in from one address.
+pub async fn serve(listener: TcpListener, house: Arc<House>, door: Arc<Door>, places: Arc<Semaphore>, life: Lifecycle) {
     let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let stopping = life.stopping();
     let mut accepted_total = 0_u64;
@@ -228,11 +228,11 @@ fn json(status: StatusCode, code: ErrorCode, message: &str) -> Response<Full<Byt
     response
 }
 
-/// Counts an open WebSocket.
-struct Open(Arc<House>);
+/// Counts an open connection.
+pub(crate) struct Open(Arc<House>);
 
 impl Open {
-    fn new(house: &Arc<House>) -> Self {
+    pub(crate) fn new(house: &Arc<House>) -> Self {
         house.metrics.connections.inc();
         Self(Arc::clone(house))
     }

@@ -27,6 +27,10 @@ pub struct Metrics {
     pub pulls: Gauge,
     /// Connections open now, those that have not said yet who they are included.
     pub connections: Gauge,
+    /// Those of them that came by WebTransport.
+    pub webtransport_sessions: Gauge,
+    /// Arrivals by WebTransport of which no session came about.
+    pub webtransport_failures: Counter,
     /// Bytes of media messages from publishers.
     pub bytes_in: Counter,
     /// Chunks from publishers.
@@ -94,6 +98,16 @@ impl Metrics {
         relay.register("edges", "Relays that pull a stream from here now", self.edges.clone());
         relay.register("pulls", "Streams that come from other relays now", self.pulls.clone());
         relay.register("connections", "Connections open now", self.connections.clone());
+        relay.register(
+            "webtransport_sessions",
+            "Those of them that came by WebTransport",
+            self.webtransport_sessions.clone(),
+        );
+        relay.register(
+            "webtransport_failures",
+            "Arrivals by WebTransport without a session",
+            self.webtransport_failures.clone(),
+        );
         relay.register("media_bytes_in", "Bytes of media messages from publishers", self.bytes_in.clone());
         relay.register("chunks_in", "Chunks from publishers", self.chunks_in.clone());
         relay.register("media_bytes_out", "Bytes of media messages to viewers and relays", self.bytes_out.clone());

@@ -151,6 +151,23 @@ impl Door {
         if self.behind_proxy { self.count(client) } else { Ok(Place::uncounted()) }
     }
 
+    /// A place for a connection that can't have come through a proxy.
+    ///
+    /// # Errors
+    /// When the peer's network has as many as it may.
+    pub fn admit_direct(&self, peer: IpAddr) -> Result<Place, Crowded> {
+        self.count(ClientAddress::of_peer(peer, true))
+    }
+
+    /// TLS for QUIC, with the certificate that connections are encrypted with here. None where there is none that people's programs trust
+    /// by themselves: nothing is encrypted here, or with a certificate of the server's own making.
+    ///
+    /// # Errors
+    /// When the cryptography has no TLS 1.3.
+    pub fn quic_tls(&self) -> Result<Option<rustls::ServerConfig>> {
+        self.tls.as_ref().filter(|tls| !tls.is_self_signed()).map(Tls::quic_config).transpose()
+    }
+
     fn count(&self, client: ClientAddress) -> Result<Place, Crowded> {
         self.crowd.admit(client.network()).inspect_err(|_| {
             self.crowded.inc();

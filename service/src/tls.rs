@@ -115,6 +115,16 @@ impl Tls {
         matches!(self.source, Source::SelfSigned(_))
     }
 
+    /// TLS for QUIC (RFC 9001), with the same certificate.
+    pub(crate) fn quic_config(&self) -> Result<ServerConfig> {
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .context("TLS 1.3 is missing")?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::<Shown>::clone(&self.shown));
+        Ok(config)
+    }
+
     /// Watches files, renews certificates, in `life`.
     pub(crate) fn keep(&self, life: &Lifecycle) {
         let (shown, stopping) = (Arc::clone(&self.shown), life.stopping());

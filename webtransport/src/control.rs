@@ -86,6 +86,20 @@ impl Control {
         }
     }
 
+    /// Writes what is queued, and gives the next message. Can be cancelled: nothing is lost.
+    ///
+    /// # Errors
+    /// As [`Self::flush`] and [`Self::receive`].
+    pub async fn exchange(&mut self) -> Result<String, ControlError> {
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                return Poll::Ready(Err(error));
+            }
+            self.poll_receive(cx)
+        })
+        .await
+    }
+
     /// Has a message written by the next [`Self::flush`].
     ///
     /// # Errors

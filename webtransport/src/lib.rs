@@ -1,6 +1,6 @@
 //! WebTransport sessions (draft-ietf-webtrans-http3) as Dead Streaming uses them: one control stream with the JSON messages, and one
 //! stream for each segment of each track. It knows how bytes travel, and nothing of tickets, streams or windows: relays, broadcasters
-//! and measurements build on it. `docs/decisions/0010-webtransport.md` has the wire and its reasons.
+//! and measurements build on it. `docs/decisions/0011-webtransport.md` has the wire and its reasons.
 
 pub mod client;
 pub mod codes;

@@ -123,14 +123,26 @@ impl Outbox {
         self.stalled_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// Tracks that are not among `tracks` are sent no more: their segments are given up.
-    pub fn keep_only(&mut self, tracks: &[TrackNumber]) {
+    /// Tracks that are not among `tracks` come no more: their streams end with what waits.
+    pub fn retire_others(&mut self, tracks: &[TrackNumber]) {
         for (track, lane) in &mut self.lanes {
-            if !tracks.contains(track) {
-                lane.reset();
-            }
+            lane.set_retired(!tracks.contains(track));
         }
-        self.lanes.retain(|track, _| tracks.contains(track));
+    }
+
+    /// Writes what waits, ends all streams, and waits until the peer has taken them. Whoever says on the control stream that all is over
+    /// does this first.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn finish(&mut self) -> Result<(), SessionLost> {
+        while !self.is_empty() {
+            self.flush().await?;
+        }
+        for lane in self.lanes.values_mut() {
+            lane.finish().await?;
+        }
+        Ok(())
     }
 
     /// What was handed over since this was asked last.
@@ -162,6 +174,7 @@ impl Outbox {
             lane.give_up_late(now);
         }
         let mut turn = self.turn(cx)?;
+        self.lanes.retain(|_, lane| !lane.is_over());
         // Blocked by its own bound, though more may be in flight by now.
         if turn == Turn::Blocked && self.fit_send_window() {
             turn = self.turn(cx)?;

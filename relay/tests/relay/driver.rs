@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    ErrorCode, MediaHeader, MediaKind, RelayName, Secret, StreamId, TrackNumber, ViewerId,
+    ErrorCode, MediaHeader, MediaKind, RelayName, Secret, StreamId, TrackNumber, ViewerId, WebTransportAddress,
     limits::TICKET_TIME,
     relay_proof::Membership,
     signing::SigningKey,
@@ -48,6 +48,7 @@ pub(crate) fn stream(number: u64) -> StreamId {
 pub(crate) struct TestRelay {
     pub(crate) address: SocketAddr,
     pub(crate) internal: SocketAddr,
+    pub(crate) webtransport: Option<WebTransportAddress>,
     pub(crate) signer: SigningKey,
     pub(crate) clock: Clock,
     pub(crate) folder: tempfile::TempDir,
@@ -80,12 +81,13 @@ impl TestRelay {
         let clock = config.clock.clone();
         let relay = Relay::bind(config).await.unwrap();
         let (address, internal) = (relay.local_addr().unwrap(), relay.internal_addr().unwrap());
+        let webtransport = relay.webtransport().unwrap();
         let life = Lifecycle::new();
         let served = tokio::spawn({
             let life = life.clone();
             async move { relay.run(life).await.unwrap() }
         });
-        Self { address, internal, signer, clock, folder, life, served }
+        Self { address, internal, webtransport, signer, clock, folder, life, served }
     }
 
     pub(crate) fn ticket(&self, action: Action, stream: StreamId, epoch: u32) -> Secret {

@@ -22,3 +22,5 @@ mod sessions;
 mod silent_crowd;
 mod stub;
 mod viewers;
+mod webtransport;
+mod webtransport_caller;

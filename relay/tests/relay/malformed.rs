@@ -223,7 +223,7 @@ async fn relay_full_of_connections_says_so_and_serves_on() {
     })
     .await;
     let mut strangers = vec![];
-    for _ in 0..relay::listener::connections_max(1, 1) {
+    for _ in 0..relay::listener::places(1, 1).available_permits() {
         strangers.push(tokio::net::TcpStream::connect(relay.address).await.unwrap());
     }
     // Each is counted when it is accepted, and they are accepted in turn.

@@ -43,6 +43,8 @@ pub(super) struct Lane {
     taken: usize,
     /// Chunks that were left out since this was asked last.
     left_out: u64,
+    /// No more chunks come.
+    retired: bool,
 }
 
 /// The stream of a segment.
@@ -76,7 +78,26 @@ impl Lane {
             pieces: Vec::new(),
             taken: 0,
             left_out: 0,
+            retired: false,
         }
+    }
+
+    /// Whether more chunks come.
+    pub(super) const fn set_retired(&mut self, retired: bool) {
+        self.retired = retired;
+    }
+
+    /// Whether all of a retired track is written. Its stream ends with it.
+    pub(super) fn is_over(&self) -> bool {
+        self.retired && self.is_empty() && self.left_out == 0
+    }
+
+    /// Ends the stream, and waits until the reader has taken it.
+    pub(super) async fn finish(&mut self) -> Result<(), SessionLost> {
+        let Way::Open(_, mut stream) = std::mem::replace(&mut self.way, Way::Closed) else { return Ok(()) };
+        // One that the reader has stopped is over as well.
+        let _ = stream.finish();
+        stream.stopped().await.map(drop).map_err(|error| SessionLost(error.to_string()))
     }
 
     pub(super) const fn is_sound(&self) -> bool {
@@ -88,6 +109,7 @@ impl Lane {
             self.init = init;
             self.era = self.era.wrapping_add(1);
         }
+        self.retired = false;
         let segment = Segment { era: self.era, number: segment };
         self.backlog.push(Waiting { segment, key, init: self.init.clone(), chunk, arrived });
     }
