@@ -142,7 +142,8 @@ impl Docker {
             "RELAY_DATA_DIR=/data".into(),
             "LOG_FORMAT=json".into(),
         ]);
-        let inside = format!("{PORT_INSIDE}/tcp");
+        // By UDP for WebTransport.
+        let inside = ["tcp", "udp"].map(|protocol| format!("{PORT_INSIDE}/{protocol}"));
         let published = PortBinding { host_ip: None, host_port: Some(port.to_string()) };
         // The volume holds the key that the relay's name belongs to: it outlives the container.
         let volume = Mount {
@@ -160,11 +161,11 @@ impl Docker {
                 (LABEL_RELAY.into(), name.to_string()),
                 (LABEL_PORT.into(), port.to_string()),
             ])),
-            exposed_ports: Some(vec![inside.clone()]),
+            exposed_ports: Some(inside.to_vec()),
             stop_timeout: i64::try_from(config.stop_time_max.as_secs()).ok(),
             host_config: Some(HostConfig {
                 network_mode: config.network.clone(),
-                port_bindings: Some(HashMap::from([(inside, Some(vec![published]))])),
+                port_bindings: Some(inside.map(|inside| (inside, Some(vec![published.clone()]))).into()),
                 restart_policy: Some(RestartPolicy {
                     name: Some(RestartPolicyNameEnum::ON_FAILURE),
                     maximum_retry_count: Some(RESTARTS_MAX),

@@ -193,6 +193,7 @@ async fn container_is_made_as_configured_and_started() {
     let host = &body["HostConfig"];
     assert_eq!(host["NetworkMode"], "backstage");
     assert_eq!(host["PortBindings"]["5001/tcp"][0]["HostPort"], "5100");
+    assert_eq!(host["PortBindings"]["5001/udp"][0]["HostPort"], "5100", "for WebTransport");
     assert_eq!(host["RestartPolicy"], json!({ "Name": "on-failure", "MaximumRetryCount": 5 }));
     assert_eq!(
         host["Mounts"],
