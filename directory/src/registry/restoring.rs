@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use protocol::{RelayName, StreamId, http::RelayAddress, limits::TICKET_RELAYS_MAX, stream_record::StreamRecord};
 
-use super::{EndReason, NewStream, PlaceError, Registry, micros, stream::Stream};
+use super::{
+    EndReason, NewStream, PlaceError, Registry, micros,
+    stream::{INTERRUPTED_TIME_MAX, Stream},
+};
 use crate::password::{InvalidPasswordHash, PasswordHash};
 
 /// How long relays are named where a record says that they were: one that is not back after several times its pauses is gone.
@@ -95,6 +98,22 @@ impl Registry {
         self.streams.insert(id, Stream::restored(about, record, now_us));
         self.take_strange_reports(now_us, id);
         Ok(())
+    }
+
+    /// A stream is known now that relays have told of before.
+    pub(super) fn take_strange_reports(&mut self, now_us: u64, id: StreamId) {
+        let told = self.relays.iter_mut().filter_map(|(name, relay)| {
+            let report = relay.strange.remove(&id)?;
+            relay.carried.insert(id);
+            Some((name.clone(), report))
+        });
+        let told: Vec<_> = told.collect();
+        self.with_stream(id, now_us, |stream| {
+            for (relay, report) in told {
+                stream.report(&relay, report);
+            }
+            stream.settle(now_us, INTERRUPTED_TIME_MAX);
+        });
     }
 }
 
