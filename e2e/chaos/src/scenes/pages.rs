@@ -1,6 +1,6 @@
 //! Pages in a browser watch the product's own `broadcast` while its relays are killed and asked to end.
 
-use super::{LEAVE_TIME_MAX, Size, mended, show};
+use super::{LEAVE_TIME_MAX, Size, mended, origin_killed, show};
 use crate::{
     now_us,
     pages::{Page, Pages},
@@ -27,14 +27,7 @@ pub async fn pages(size: &Size, pages: usize) -> Browsed {
     let opened = Pages::open(&show.link(), pages).await;
     let (mut killed, mut left) = (vec![], vec![]);
     for n in 1..=size.events {
-        show.calm().await;
-        let origin = show.origin().await;
-        say(&format!("kill -9 of {origin}, {n} of {}", size.events));
-        let at = now_us();
-        show.system.kill(&origin).await;
-        killed.push(mended(&show, at).await);
-        show.system.restart(&origin).await;
-        show.system.is_ready(&origin).await;
+        killed.push(origin_killed::killed(&mut show, n, size.events).await);
         show.calm().await;
         let origin = show.origin().await;
         say(&format!("SIGTERM to {origin}, {n} of {}", size.events));
