@@ -1,7 +1,7 @@
 // A broadcaster's computer sleeps and wakes, and its network goes and comes back: the page says so and goes on with the same stream.
 import type { Browser } from "@playwright/test";
+import { relaysBehindProxies } from "../../src/behind_proxies.ts";
 import { expect, goesOn, plays, test } from "../../src/fixtures.ts";
-import { TcpProxy } from "../../src/tcp_proxy.ts";
 
 test.setTimeout(240_000);
 
@@ -37,16 +37,7 @@ test("a broadcaster's computer sleeps for some seconds, and the stream goes on",
 });
 
 test.describe("without a network", () => {
-  const proxies: TcpProxy[] = [];
-  const publicPort = async (_name: string, port: number) => {
-    const proxy = await TcpProxy.before(port);
-    proxies.push(proxy);
-    return proxy.port;
-  };
-  test.use({ systemOptions: { relays: 1, publicPort } });
-  test.afterEach(async () => {
-    for (const proxy of proxies.splice(0)) await proxy.close();
-  });
+  const proxies = relaysBehindProxies(1);
 
   test("a broadcaster is told that it is offline, and is back soon after its network is", async ({ goLive }) => {
     const { page } = await goLive("Offline");

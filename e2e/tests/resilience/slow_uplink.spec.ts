@@ -1,8 +1,8 @@
 // A broadcaster's uplink becomes slow, and good again: the page sends less, says so, and gets everything back by itself.
 import type { Page } from "@playwright/test";
+import { relaysBehindProxies } from "../../src/behind_proxies.ts";
 import { clockOn, expect, plays, test } from "../../src/fixtures.ts";
 import { ProtocolViewer } from "../../src/protocol_viewer.ts";
-import { TcpProxy } from "../../src/tcp_proxy.ts";
 import { percentile } from "../../src/wall_clock.ts";
 
 test.setTimeout(240_000);
@@ -16,16 +16,7 @@ const SMALL = 3;
 /** How late the picture may be on a slow line, once the page has adapted to it. */
 const LATENCY_MS_MAX = 3500;
 
-const proxies: TcpProxy[] = [];
-const publicPort = async (_name: string, port: number) => {
-  const proxy = await TcpProxy.before(port);
-  proxies.push(proxy);
-  return proxy.port;
-};
-test.use({ systemOptions: { relays: 1, publicPort } });
-test.afterEach(async () => {
-  for (const proxy of proxies.splice(0)) await proxy.close();
-});
+const proxies = relaysBehindProxies(1);
 
 /** What the picture may take at present, in kbit/s. */
 async function rateOf(page: Page): Promise<number> {
