@@ -152,6 +152,23 @@ describe("a relay that lives but sends no media", () => {
     expect(viewer.transports.map(({ url }) => url)).toEqual(["ws://edge/ws", "ws://origin/ws"]);
   });
 
+  it("is kept beside each of the others in turn while the directory can't be asked, until one has media", async () => {
+    const viewer = new Viewer(answer("a", "b", "c"), new ApiFailure("unreachable", "down"));
+    await viewer.connected();
+    viewer.last.media(7, 0);
+    for (let at = 0; at < 12_000; at += 250) {
+      const before = viewer.transports.length;
+      await vi.advanceTimersByTimeAsync(250);
+      if (viewer.transports.length > before) await viewer.connected();
+      for (const transport of viewer.transports) transport.say({ type: "viewers", count: 1 });
+    }
+    const open = () => viewer.transports.map(({ url, closed }) => `${url}${closed ? " closed" : ""}`);
+    expect(open()).toEqual(["ws://a/ws", "ws://b/ws closed", "ws://c/ws"]);
+    viewer.last.media(8, 0);
+    expect(open()).toEqual(["ws://a/ws closed", "ws://b/ws closed", "ws://c/ws"]);
+    expect(viewer.heard.at(-1)).toBe("media 1/8/0 3");
+  });
+
   it("as the origin, is not passed by: the others have the stream from it", async () => {
     const viewer = new Viewer(answer("origin", "edge"));
     await viewer.connected();

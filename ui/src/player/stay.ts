@@ -52,7 +52,7 @@ export class Stay {
   #main: Visit;
   #beside: Beside | null = null;
   /** What has been tried to end this silence. */
-  #tried = { race: false, ticket: false, otherEdge: false };
+  #tried = { race: false, ticket: false, otherEdge: false, unadvised: new Set<string>() };
   #asking = false;
   #mediaCame = false;
   #told: { by: Visit; message: Watching } | null = null;
@@ -188,6 +188,7 @@ export class Stay {
     if (visit === this.#main) {
       this.#heard();
       this.#tried.otherEdge = false;
+      this.#tried.unadvised.clear();
       this.#mediaCame = true;
       this.#silence.broken(performance.now());
       this.options.admissions.forgotten.heardOf();
@@ -341,6 +342,24 @@ export class Stay {
     else if (admission.kind === "failed" && admission.code === "viewer_removed") this.#over(admission);
     // While media comes the relay knows better than a directory that has lost the stream.
     else if (admission.kind === "ended" && silent) this.#over(admission);
+    else if (silent && (admission.kind === "unknown" || (admission.kind === "again" && !admission.busy)))
+      this.#lookAround();
+  }
+
+  /** Nobody can say where the stream is, as when the directory went together with a relay: the others of the list are looked at, each
+   * once in a silence, and what brings nothing until the next look makes room for the next. */
+  #lookAround(): void {
+    if (this.#beside?.handover) return;
+    const { unadvised } = this.#tried;
+    const beside = this.#beside?.visit.relay.name;
+    if (beside !== undefined && !unadvised.has(beside)) {
+      unadvised.add(beside);
+      return;
+    }
+    const others = this.options.round.othersThan(this.#main.relay.name).filter(({ name }) => !unadvised.has(name));
+    if (!others[0]) return;
+    unadvised.add(others[0].name);
+    this.#open(others, null);
   }
 
   #goOn(answer: WatchAnswer, silent: boolean): void {
