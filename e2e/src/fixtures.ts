@@ -126,7 +126,7 @@ declare global {
     /** What the tests use of the player. */
     "live-player": HTMLElement & {
       video: HTMLVideoElement;
-      stats: { tampered: number | null; reconnects: number; chunksSkipped: number };
+      stats: { tampered: number | null; reconnects: number; chunksSkipped: number; transport: string | null };
     };
   }
 }

@@ -31,6 +31,8 @@ export interface SystemOptions {
   relays?: number;
   /** Where broadcasters and viewers are told to reach a relay, when that is not its own port: for a proxy before it. */
   publicPort?: (relayName: string, port: number) => Promise<number>;
+  /** The same for WebTransport. Without it, relays behind a proxy offer none, as that would lead past the proxy. */
+  publicUdpPort?: (relayName: string, port: number) => Promise<number>;
   relayFlags?: string[];
   directoryFlags?: string[];
   /** What all servers log (RUST_LOG). */
@@ -114,6 +116,12 @@ export class System {
       const publicPort = await options.publicPort(name, port);
       flags.push("--listen", `127.0.0.1:${port}`, "--public-url", `ws://127.0.0.1:${publicPort}/ws`);
     } else flags.push("--listen", "127.0.0.1:0");
+    if (options.publicUdpPort) {
+      const port = await freeUdpPort();
+      const publicPort = await options.publicUdpPort(name, port);
+      flags.push("--webtransport-listen", `127.0.0.1:${port}`);
+      flags.push("--webtransport-url", `https://127.0.0.1:${publicPort}/wt`);
+    } else if (options.publicPort) flags.push("--no-webtransport");
     const { relayFlags = [] } = options;
     // A test that ends has no time for streams that have nowhere left to go.
     if (!relayFlags.includes("--drain-seconds")) flags.push("--drain-seconds", "1");
@@ -198,6 +206,19 @@ export class System {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
+}
+
+/** The same for UDP. */
+async function freeUdpPort(): Promise<number> {
+  const { createSocket } = await import("node:dgram");
+  return await new Promise((resolve, reject) => {
+    const socket = createSocket("udp4");
+    socket.on("error", reject);
+    socket.bind(0, "127.0.0.1", () => {
+      const { port } = socket.address();
+      socket.close(() => resolve(port));
+    });
+  });
 }
 
 /** A port of loopback that was free a moment ago. */
