@@ -161,6 +161,17 @@ it("a session that is left because it fell silent is not opened again soon", asy
   expect(page.kinds.slice(1)).toEqual(["websocket", "webtransport"]);
 });
 
+it("one that is left after a sleep is good", async () => {
+  const page = new Page();
+  page.opens();
+  page.runners[0]?.onopen?.();
+  await pass(3_600_000);
+  page.life.abort();
+  page.life = new AbortController();
+  page.opens().close();
+  expect(page.kinds.slice(1)).toEqual(["webtransport"]);
+});
+
 it("one that is left while it speaks is good", async () => {
   const page = new Page();
   page.opens();

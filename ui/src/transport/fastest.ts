@@ -7,6 +7,8 @@ import type { MediaOut, OpenTransport, Transport, TransportKind } from "./transp
 
 /** A session that was left after so long a silence was broken: relays speak four times a second. */
 const SILENT_MS_MAX = 900;
+/** No page that is awake waits for so long: the machine slept, which is nobody's fault. */
+const SLEPT_MS = 10_000;
 
 export interface Ways {
   websocket: OpenTransport;
@@ -79,7 +81,7 @@ class Fastest implements Transport {
   close(): void {
     if (this.#isOver) return;
     const silentMs = performance.now() - this.#heardAtMs;
-    if (this.kind === "webtransport" && silentMs > SILENT_MS_MAX) {
+    if (this.kind === "webtransport" && silentMs > SILENT_MS_MAX && silentMs < SLEPT_MS) {
       this.ways.known.refused(this.#address, performance.now());
     }
     this.#over();
