@@ -79,6 +79,10 @@ pub struct Flags {
     #[arg(long, env = "RELAY_WINDOW_BYTES", default_value_t = WINDOW_BYTES_DEFAULT, value_name = "BYTES")]
     pub window_bytes: usize,
 
+    /// Milliseconds that what is sent to viewers may wait to be sent together while this relay has no CPU time left; 0: never
+    #[arg(long, env = "RELAY_COALESCE_MS_MAX", default_value_t = 20, value_name = "MS", value_parser = clap::value_parser!(u16).range(..=500))]
+    pub coalesce_ms_max: u16,
+
     /// Most streams this relay carries; memory needed is this times the window
     #[arg(long, env = "RELAY_STREAMS_MAX", default_value_t = 64, value_name = "COUNT")]
     pub streams_max: u32,
@@ -240,6 +244,7 @@ impl TryFrom<Flags> for Config {
                 streams_max: flags.streams_max,
                 viewers_max: flags.viewers_max,
                 window_bytes: flags.window_bytes,
+                coalesce_max: Duration::from_millis(flags.coalesce_ms_max.into()),
             },
             publisher_bytes_per_s_max: bytes_per_s(flags.publisher_mbit_max),
             egress_bytes_per_s_max: flags.egress_mbit_max.map(bytes_per_s),

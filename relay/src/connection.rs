@@ -102,7 +102,7 @@ impl Incoming {
     /// Serves the connection until it ends.
     pub async fn serve(mut self) {
         let house = Arc::clone(self.admission.house());
-        let admitted = self.hello().await.and_then(|hello| self.admission.admit(hello));
+        let admitted = Box::pin(self.hello()).await.and_then(|hello| self.admission.admit(hello));
         let (end, words) = match admitted {
             Ok(Admitted::Publisher(seat, session)) => {
                 // Viewers are many, and have no room for what publishers need.
@@ -205,7 +205,7 @@ impl LastWords {
 /// Ends a connection as `end` asks for; `words` come before its own.
 pub(crate) async fn farewell(socket: Socket, end: &End, words: &[String]) {
     match LastWords::of(end, words.to_vec()) {
-        Some(LastWords { words, code, reason }) => socket.close(words, code, reason).await,
+        Some(LastWords { words, code, reason }) => Box::pin(socket.close(words, code, reason)).await,
         None if *end == End::TooSlow => socket.cut(),
         None => {}
     }

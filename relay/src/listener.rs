@@ -28,6 +28,10 @@ use crate::{connection::Incoming, house::House, transport::websocket::Socket};
 /// window, where it can still be skipped: this is 100 ms at 10 Mbit/s, the round trip that has to be filled.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 
+/// Bytes the kernel holds for one peer without having sent any of them (tcp(7), TCP_NOTSENT_LOWAT): 100 ms at 2.5 Mbit/s. Beside what is
+/// on its way, no more than this is out of reach when a newer key frame comes.
+const UNSENT_BYTES_MAX: u32 = 32 * 1024;
+
 /// How long the head of an HTTP request may take: as long as a first message.
 const HEAD_TIME_MAX: Duration = protocol::limits::FIRST_MESSAGE_TIME_MAX;
 
@@ -97,7 +101,10 @@ pub async fn serve(listener: TcpListener, house: Arc<House>, door: Arc<Door>, pl
 
 fn prepare(connection: &TcpStream) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
-    socket2::SockRef::from(connection).set_send_buffer_size(SEND_BUFFER_BYTES)
+    let socket = socket2::SockRef::from(connection);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)
 }
 
 /// One connection before its upgrade.

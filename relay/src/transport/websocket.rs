@@ -35,9 +35,9 @@ use self::{
 };
 use super::{FAREWELL_BYTES_MAX, FAREWELL_TIME_MAX, MediaFrame, Message, ReceiveError, SendError, WRITE_TIME_MAX};
 
-/// Bytes of one read. The library zeroes as many before every attempt to read, and it attempts one for every chunk it sends, so
-/// they are few; a publisher's chunk still needs only a handful of reads.
-const READ_BYTES: usize = 4096;
+/// Bytes of one read. The library zeroes as many before every attempt to read, and every viewer holds room for them, so they are few; a
+/// publisher's chunk still needs only a handful of reads.
+const READ_BYTES: usize = 2048;
 
 /// Bytes of a control frame's head, its mask included (RFC 6455 5.2).
 const CONTROL_FRAME_HEAD_BYTES: usize = 6;
