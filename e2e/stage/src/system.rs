@@ -59,7 +59,7 @@ impl System {
         system
     }
 
-    /// A directory and relays as planned, all of which are ready. Their ports stay theirs while they are down.
+    /// A directory and relays as planned, all of which are ready and get work. Their ports stay theirs while they are down.
     pub async fn start_plan(plan: &Plan) -> Self {
         let mut system = if plan.shared {
             Self::open_shared(plan).await
@@ -71,6 +71,10 @@ impl System {
         }
         for relay in &plan.relays {
             system.is_ready(&relay.name).await;
+        }
+        let second = system.shared.is_some().then_some("directory-2");
+        for directory in ["directory"].into_iter().chain(second) {
+            system.gives_work_to(directory, plan.relays.len()).await;
         }
         system
     }
@@ -165,7 +169,8 @@ impl System {
             let cable = Cable { public: Proxy::before(listen).await, to_directory: Proxy::before(self.public()).await };
             let url = format!("ws://{}/ws", cable.public.address());
             let mut relay = self.relay(&plan.name, environment, listen, cable.to_directory.address());
-            relay.arguments.extend(["--public-url".into(), url.into()]);
+            // The cable carries TCP alone: sessions by UDP would go past it.
+            relay.arguments.extend(["--public-url".into(), url.into(), "--no-webtransport".into()]);
             relay.cable = Some(cable);
             relay
         } else {

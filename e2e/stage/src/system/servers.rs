@@ -46,6 +46,15 @@ impl System {
         .await;
     }
 
+    /// Waits until a directory has found so many relays at their addresses: until then its lists are short.
+    pub(super) async fn gives_work_to(&self, directory: &str, relays: usize) {
+        eventually(&format!("work for {relays} relays"), async || {
+            let ready = self.metric_where(directory, "directory_relays", Some("health=\"ready\"")).await;
+            (ready >= Some(relays as f64) || relays == 0).then_some(())
+        })
+        .await;
+    }
+
     /// The names of all relays, those that are down included.
     #[must_use]
     pub fn relays(&self) -> Vec<String> {

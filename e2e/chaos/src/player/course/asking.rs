@@ -117,11 +117,22 @@ impl Course {
             }
             _ => {}
         }
+        if playing && why == Why::NoMedia && matches!(code, "" | "no_relay" | "stream_not_found") {
+            self.look_around();
+        }
         if !playing {
             // A directory that is away names no other relays: those of the list may be back.
             self.tried.clear();
             self.pause();
         }
+    }
+
+    /// Nobody can say where the stream is: each of the others is looked at beside the one that brings nothing.
+    fn look_around(&mut self) {
+        let Some(relay) = self.untried() else { return };
+        self.keep_current();
+        self.beside = Some((Beside::Silence, Instant::now()));
+        self.open(relay);
     }
 
     fn pause(&mut self) {
