@@ -9,6 +9,7 @@ pub mod crowd;
 pub mod directory;
 pub mod floor;
 pub mod latencies;
+pub mod link;
 pub mod load;
 pub mod loopback;
 pub mod media_clock;
