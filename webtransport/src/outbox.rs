@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use self::lane::{Lane, Turn};
 use crate::{
     session::SessionLost,
-    tuning::{FIRST_FLIGHT_BYTES, SEND_SLACK_BYTES},
+    tuning::{FIRST_FLIGHT_BYTES, SEND_SLACK_BYTES, SEND_WINDOW_BYTES_MAX},
 };
 
 /// Bytes of chunks that may wait for one session, over all tracks: 400 ms at 20 Mbit/s, after which a segment is given up. Chunks are
@@ -130,6 +130,12 @@ impl Outbox {
         }
     }
 
+    /// Gives up what is under way of segments before `number`, on all tracks: for whoever decides by itself what is of no use any more, where
+    /// numbers only grow.
+    pub fn give_up_before(&mut self, number: u32) {
+        self.lanes.values_mut().for_each(|lane| lane.give_up_before(number));
+    }
+
     /// Writes what waits, ends all streams, and waits until the peer has taken them. Whoever says on the control stream that all is over
     /// does this first.
     ///
@@ -205,7 +211,7 @@ impl Outbox {
 
     /// Lets a little more wait in QUIC than may be in flight: what waits there is out of reach. Whether it is more than before.
     fn fit_send_window(&mut self) -> bool {
-        let window = self.quic.stats().path.cwnd + SEND_SLACK_BYTES;
+        let window = self.quic.stats().path.cwnd.min(SEND_WINDOW_BYTES_MAX) + SEND_SLACK_BYTES;
         let more = window > self.send_window;
         if window != self.send_window {
             self.send_window = window;

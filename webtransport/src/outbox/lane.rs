@@ -137,6 +137,17 @@ impl Lane {
         }
     }
 
+    /// Segments before `number` are of no use any more, by whoever decides it.
+    pub(super) fn give_up_before(&mut self, number: u32) {
+        while let Some(waiting) = self.backlog.front().filter(|waiting| waiting.segment.number < number) {
+            let segment = waiting.segment;
+            self.left_out += self.backlog.leave_out_segment(segment);
+        }
+        if self.way.segment().is_some_and(|segment| segment.number < number) {
+            self.reset();
+        }
+    }
+
     /// The segment under way is of no use any more.
     pub(super) fn reset(&mut self) {
         if let Way::Open(_, stream) = &mut self.way {
