@@ -77,6 +77,13 @@ export const test = base.extend<Fixtures>({
   },
 });
 
+/** Makes a page one of a browser without WebTransport: what it says over a WebSocket can be read along. */
+export async function withoutWebTransport(page: Page): Promise<void> {
+  const forget = () => void Reflect.deleteProperty(globalThis, "WebTransport");
+  await page.addInitScript(forget);
+  await page.evaluate(forget);
+}
+
 /** Waits until the player of a page plays. */
 export async function plays(page: Page, timeMaxMs = 30_000): Promise<void> {
   await page.locator('live-player[data-state="playing"]').waitFor({ timeout: timeMaxMs });

@@ -83,10 +83,11 @@ test("packets that are lost and late cost no picture", async ({ newPage }) => {
   const { system, proxy } = await proxied();
   try {
     const { link } = await system.broadcast(["--source", "test", "--title", "Lossy", "--bitrate", "600"]);
-    proxy.set({ delayMs: 20, loss: 0.02 });
     const viewer = await newPage();
     await viewer.goto(link);
     await plays(viewer);
+    await expect.poll(() => transportOf(viewer)).toBe("webtransport");
+    proxy.set({ delayMs: 20, loss: 0.02 });
     const states = await listen(viewer);
     await goesOn(viewer, 300);
     await expect.poll(() => transportOf(viewer)).toBe("webtransport");

@@ -1,6 +1,6 @@
 // Who gets in: passwords of streams, passes of broadcasters, and viewers who are sent away.
 import type { Page } from "@playwright/test";
-import { coloursOn, expect, goesOn, plays, tamperedOn, test } from "../../src/fixtures.ts";
+import { coloursOn, expect, goesOn, plays, tamperedOn, test, withoutWebTransport } from "../../src/fixtures.ts";
 import { System } from "../../src/system.ts";
 
 const PASSWORD = "lamp river 7";
@@ -46,6 +46,7 @@ test("guessing a password is slowed down, in words", async ({ system, newPage })
 test("a viewer who is removed is told within two seconds and stays out; others go on", async ({ goLive, newPage }) => {
   const { page, link } = await goLive("Somebody goes");
   const unwanted = await newPage();
+  await withoutWebTransport(unwanted);
   const told = new Promise<number>((resolve) => {
     unwanted.on("websocket", (socket) => {
       socket.on("framereceived", ({ payload }) => {
@@ -122,6 +123,7 @@ test("tickets are renewed over the open sockets of broadcaster and viewer", asyn
   };
   // The directory hands a broadcaster a fresh ticket whenever it begins to listen; here that takes it a few tries.
   const page = await livePage(system);
+  await withoutWebTransport(page);
   const saidHere = said(page);
   let refusals = 4;
   await page.route("**/orders", async (route) => {
@@ -137,6 +139,7 @@ test("tickets are renewed over the open sockets of broadcaster and viewer", asyn
   // A viewer asks when nothing comes although its relay lives, and tells the relay the ticket that it gets.
   const { program, link } = await system.broadcast(["--source", "test", "--title", "Silent for a moment"]);
   const viewer = await newPage();
+  await withoutWebTransport(viewer);
   const saidThere = said(viewer);
   await viewer.goto(link);
   await plays(viewer);

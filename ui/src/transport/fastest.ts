@@ -5,6 +5,9 @@ import type { KnownWays } from "./known_ways";
 import { HEAD_START_MS, Race, type RaceAction, type RaceEvent, type Way } from "./race";
 import type { MediaOut, OpenTransport, Transport, TransportKind } from "./transport";
 
+/** How long an attempt that was too late goes on, to tell a lost packet of the handshake, which costs a second, from a network that
+ * lets none through. */
+const LATE_MS_MAX = 3000;
 /** A session that was left after so long a silence was broken: relays speak four times a second. */
 const SILENT_MS_MAX = 900;
 /** No page that is awake waits for so long: the machine slept, which is nobody's fault. */
@@ -116,12 +119,28 @@ class Fastest implements Transport {
     this.#runners.set(way, { transport, life });
     transport.onopen = () => this.#tell({ type: "opened", way });
     transport.onclose = () => {
+      this.#runners.delete(way);
       if (this.#winner === transport) this.#over();
       else this.#tell({ type: "failed", way });
     };
     transport.onmessage = (data) => {
       this.#heardAtMs = performance.now();
       this.onmessage?.(data);
+    };
+  }
+
+  #beaten(way: Way, { transport, life }: Runner): void {
+    transport.onclose = null;
+    transport.onopen = null;
+    if (way === "websocket") {
+      life.abort();
+      return;
+    }
+    const enough = setTimeout(() => life.abort(), LATE_MS_MAX);
+    transport.onclose = () => clearTimeout(enough);
+    transport.onopen = () => {
+      this.ways.known.opened();
+      life.abort();
     };
   }
 
@@ -132,11 +151,7 @@ class Fastest implements Transport {
     this.#winner = winner.transport;
     this.#heardAtMs = performance.now();
     if (way === "webtransport") this.ways.known.opened();
-    for (const { transport, life } of this.#runners.values()) {
-      if (transport === winner.transport) continue;
-      transport.onclose = null;
-      life.abort();
-    }
+    for (const [other, runner] of this.#runners) if (other !== way) this.#beaten(other, runner);
     this.onopen?.();
   }
 }

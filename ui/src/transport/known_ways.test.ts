@@ -19,6 +19,7 @@ it("one that has opened counts as good again", () => {
   ways.wasSilent(0);
   ways.wasSilent(0);
   ways.opened();
+  expect(ways.mayTry("a", 1)).toBe(true);
   ways.wasSilent(10 * MINUTE_MS);
   expect(ways.mayTry("a", 11 * MINUTE_MS)).toBe(true);
 });

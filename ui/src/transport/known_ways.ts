@@ -36,8 +36,10 @@ export class KnownWays {
     }
   }
 
+  /** UDP gets through, in time or not. */
   opened(): void {
     this.#silences = 0;
+    this.#silentUntilMs = Number.NEGATIVE_INFINITY;
   }
 
   /** The network is another one. */
