@@ -4,8 +4,10 @@
 pub mod door;
 pub mod line;
 pub mod message_reader;
+mod sessions;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, OnceLock, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -16,7 +18,9 @@ use mio::{Events, Interest, Poll, Token};
 
 use self::{door::Door, line::Line};
 use crate::{
+    link::namespace,
     media_clock::MediaClock,
+    transport::Transport,
     viewer::{Seen, Viewer},
 };
 
@@ -52,6 +56,10 @@ pub struct Watching {
     pub interval_us: u64,
     /// The clock of planned times.
     pub clock: MediaClock,
+    /// What carries chunks to viewers.
+    pub transport: Transport,
+    /// The network namespace where viewers are, unless they are where this process is.
+    pub namespace: Option<PathBuf>,
     /// Set once all viewers have joined.
     pub window: Arc<OnceLock<Window>>,
 }
@@ -78,6 +86,12 @@ impl Crowd {
         let begin = |share: Vec<Door>| {
             let (watching, joined) = (watching.clone(), joined.clone());
             thread::Builder::new().name("viewers".into()).spawn(move || {
+                if let Some(path) = &watching.namespace {
+                    namespace::enter(path)?;
+                }
+                if watching.transport == Transport::WebTransport {
+                    return sessions::watch(&share, &watching, joined);
+                }
                 let mut row = Row::join(&share, &watching)?;
                 // Whoever waits for it may have given up; the window never begins then.
                 let _ = joined.send(());

@@ -11,6 +11,8 @@ pub struct Latencies(Vec<u32>);
 pub struct Summary {
     /// Half of the values are at or below it.
     pub p50: f64,
+    /// 95 of 100 values are at or below it.
+    pub p95: f64,
     /// 99 of 100 values are at or below it.
     pub p99: f64,
     /// The largest.
@@ -67,7 +69,7 @@ impl Latencies {
             let rank = (self.0.len() * percent).div_ceil(100).max(1);
             self.0.get(rank - 1).map(|us| f64::from(*us) / 1000.0)
         };
-        Some(Summary { p50: at(50)?, p99: at(99)?, max: at(100)? })
+        Some(Summary { p50: at(50)?, p95: at(95)?, p99: at(99)?, max: at(100)? })
     }
 }
 
@@ -81,7 +83,7 @@ mod tests {
         for ms in (1..=200).rev() {
             latencies.add(ms * 1000);
         }
-        assert_eq!(latencies.summary(), Some(Summary { p50: 100.0, p99: 198.0, max: 200.0 }));
+        assert_eq!(latencies.summary(), Some(Summary { p50: 100.0, p95: 190.0, p99: 198.0, max: 200.0 }));
     }
 
     #[test]
@@ -89,7 +91,7 @@ mod tests {
         let mut latencies = Latencies::default();
         assert_eq!(latencies.clone().summary(), None);
         latencies.add(1500);
-        assert_eq!(latencies.summary(), Some(Summary { p50: 1.5, p99: 1.5, max: 1.5 }));
+        assert_eq!(latencies.summary(), Some(Summary { p50: 1.5, p95: 1.5, p99: 1.5, max: 1.5 }));
     }
 
     #[test]

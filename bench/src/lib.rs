@@ -20,6 +20,7 @@ pub mod report;
 pub mod sealing;
 pub mod storm;
 pub mod target;
+pub mod transport;
 pub mod viewer;
 
 mod socket;

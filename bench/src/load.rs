@@ -1,6 +1,8 @@
 //! One run: publishers on a thread of their own, viewers on a few others, and what the server uses over the same window.
 
 use std::{
+    net::IpAddr,
+    path::PathBuf,
     sync::{Arc, OnceLock},
     thread::{self, JoinHandle},
     time::Duration,
@@ -24,6 +26,7 @@ use crate::{
     report::Report,
     storm,
     target::{Carried, Target},
+    transport::Transport,
     viewer::Seen,
 };
 
@@ -69,6 +72,19 @@ pub struct Load {
     pub relay_pid: Option<u32>,
     /// How certificates are verified.
     pub tls: Option<Arc<ClientConfig>>,
+    /// What carries chunks to viewers, and to the relay.
+    pub transport: Transport,
+    /// Where viewers are, unless they are where the relay is.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// Behind a link.
+#[derive(Debug, Clone)]
+pub struct Elsewhere {
+    /// The network namespace.
+    pub namespace: PathBuf,
+    /// Where the relay is seen from there.
+    pub relay: IpAddr,
 }
 
 impl Load {
@@ -85,6 +101,11 @@ impl Load {
         ensure!(self.key_interval > 0, "a segment has at least one chunk");
         let bytes_max = MESSAGE_BYTES_MAX - MEDIA_HEADER_BYTES;
         ensure!((1..=bytes_max).contains(&self.chunk_bytes), "give 1 to {bytes_max} bytes per chunk");
+        let at_hand = self.transport == Transport::WebSocket && self.elsewhere.is_none();
+        ensure!(
+            at_hand || self.stalled + self.storm == 0,
+            "crowds and stalled viewers are over WebSocket, without a link"
+        );
         let latencies = (f64::from(self.viewers) * self.rate * f64::from(self.seconds)) as u64;
         ensure!(latencies <= LATENCIES_MAX, "that is {latencies} deliveries; at most {LATENCIES_MAX} are measured");
         Ok(())
@@ -121,6 +142,8 @@ impl Load {
         let clock = MediaClock::start();
         let publishers = carried.iter().map(|carried| Publisher {
             relay: carried.relay.clone(),
+            webtransport: carried.webtransport.clone(),
+            transport: self.transport,
             ticket: carried.ticket.clone(),
             tls: self.tls.clone(),
             rate: self.rate,
@@ -151,12 +174,17 @@ impl Load {
             key_interval: self.key_interval,
             interval_us: interval_us(self.rate),
             clock,
+            transport: self.transport,
+            namespace: self.elsewhere.as_ref().map(|elsewhere| elsewhere.namespace.clone()),
             window: Arc::new(OnceLock::new()),
         };
         let tls = self.tls.as_ref();
         let mut doors = Vec::new();
         for (number, carried) in carried.iter().enumerate() {
             doors.extend(target.doors(carried, self.viewers_of(number), tls).await?);
+        }
+        if let Some(elsewhere) = &self.elsewhere {
+            doors = doors.into_iter().map(|door| door.reached_at(elsewhere.relay)).collect::<Result<_>>()?;
         }
         let first = carried.first().context("there is no stream")?;
         let stalled = target.doors(first, self.stalled as usize, tls).await?;
@@ -322,6 +350,8 @@ mod tests {
             storm: 0,
             relay_pid: None,
             tls: None,
+            transport: Transport::WebSocket,
+            elsewhere: None,
         };
         assert!(good.check().is_ok());
         for (bad, words) in [

@@ -1,11 +1,13 @@
 //! Sends the stream: one paced picture track of made-up bytes, which a relay never looks into.
 
+mod session;
+
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::{
-    MediaHeader, MediaKind, PROTOCOL_VERSION, Secret, TrackInfo, TrackKind, TrackNumber,
+    MediaHeader, MediaKind, PROTOCOL_VERSION, Secret, TrackInfo, TrackKind, TrackNumber, WebTransportAddress,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
 };
 use rustls::ClientConfig;
@@ -19,6 +21,7 @@ use url::Url;
 use crate::{
     media_clock::{MediaClock, Pace, PlannedChunk},
     socket::{Socket, connect},
+    transport::Transport,
 };
 
 /// How long the relay may take to admit the publisher.
@@ -35,6 +38,10 @@ const TRACK: TrackNumber = TrackNumber(1);
 pub struct Publisher {
     /// The relay.
     pub relay: Url,
+    /// Where it is reached by WebTransport, and by what it is to be reached.
+    pub webtransport: Option<WebTransportAddress>,
+    /// What carries the stream there.
+    pub transport: Transport,
     /// A ticket for publishing.
     pub ticket: Secret,
     /// How its certificate is verified, when the address is a `wss:` one.
@@ -78,9 +85,12 @@ impl Publisher {
         registered: mpsc::UnboundedSender<()>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<Published> {
+        if self.transport == Transport::WebTransport {
+            return self.run_session(offset, registered, stop).await;
+        }
         let mut socket = self.register().await?;
         let (mut to_relay, mut from_relay) = socket.split();
-        to_relay.send(self.message(MediaKind::Init, None)).await?;
+        to_relay.send(Message::binary(self.media(MediaKind::Init, None))).await?;
         let pace = Pace::from(self.clock.now_us(), offset, self.rate, self.key_interval);
         let mut published = Published { pace, sent: Vec::new() };
         // Whoever waits for it may have given up; the run ends by `stop` then.
@@ -99,17 +109,22 @@ impl Publisher {
                         end(&mut socket).await?;
                         return Ok(published);
                     }
-                    message = from_relay.next() => heard(message.context("the relay has closed")??)?,
+                    message = from_relay.next() => {
+                        // Reading is what answers the relay's pings.
+                        if let Message::Text(text) = message.context("the relay has closed")?? {
+                            heard(&text)?;
+                        }
+                    }
                 }
             }
             let late_us = self.clock.now_us().saturating_sub(planned.at_us);
             published.sent.push(Sent { planned_us: planned.at_us, late_us });
-            to_relay.send(self.message(MediaKind::Chunk, Some(planned))).await?;
+            to_relay.send(Message::binary(self.media(MediaKind::Chunk, Some(planned)))).await?;
         }
         Ok(published)
     }
 
-    async fn register(&self) -> Result<Socket> {
+    fn hello(&self) -> ClientHello {
         let track = TrackInfo {
             track: TRACK,
             kind: TrackKind::Video,
@@ -120,11 +135,11 @@ impl Publisher {
             sample_rate: 0,
             channels: 0,
         };
-        let hello = ClientHello::RegisterNewStream {
-            protocol: PROTOCOL_VERSION,
-            ticket: self.ticket.clone(),
-            tracks: vec![track],
-        };
+        ClientHello::RegisterNewStream { protocol: PROTOCOL_VERSION, ticket: self.ticket.clone(), tracks: vec![track] }
+    }
+
+    async fn register(&self) -> Result<Socket> {
+        let hello = self.hello();
         let register = async {
             let mut socket = connect(&self.relay, self.tls.as_ref()).await?;
             socket.send(Message::text(serde_json::to_string(&hello)?)).await?;
@@ -141,7 +156,7 @@ impl Publisher {
         timeout(REGISTER_TIME_MAX, register).await.context("the relay does not answer")?
     }
 
-    fn message(&self, kind: MediaKind, planned: Option<PlannedChunk>) -> Message {
+    fn media(&self, kind: MediaKind, planned: Option<PlannedChunk>) -> Vec<u8> {
         let planned = planned.unwrap_or(PlannedChunk { segment: 0, chunk: 0, at_us: self.clock.now_us() });
         let header = MediaHeader {
             kind,
@@ -156,7 +171,7 @@ impl Publisher {
             MediaKind::Init => INIT_BYTES,
             MediaKind::Chunk => self.chunk_bytes,
         };
-        Message::binary(header.message(&vec![0xa5; bytes]))
+        header.message(&vec![0xa5; bytes])
     }
 }
 
@@ -166,11 +181,9 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Reading is what answers the relay's pings; of what it says only an error matters.
-fn heard(message: Message) -> Result<()> {
-    if let Message::Text(text) = message
-        && let ToBroadcaster::Error { code, message } = serde_json::from_str(&text)?
-    {
+/// Of what the relay says only an error matters.
+fn heard(text: &str) -> Result<()> {
+    if let ToBroadcaster::Error { code, message } = serde_json::from_str(text)? {
         bail!("the relay ends the stream: {message} ({code})");
     }
     Ok(())

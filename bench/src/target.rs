@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use protocol::{Secret, http::CreatedStream};
+use protocol::{
+    Secret, WebTransportAddress,
+    http::{Assignment, CreatedStream},
+};
 use rustls::ClientConfig;
 use tokio::time::{Duration, sleep, timeout};
 use url::Url;
@@ -20,8 +23,8 @@ const VIEWERS_OF_TICKET: usize = 4;
 /// How often the directory is asked again whether a stream can be watched: a relay reports a new one with its next heartbeat only.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long it may take until it can.
-const WATCH_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long it may take until it can: a relay that has just been under load is given new viewers when its reports say so.
+const WATCH_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Servers on this machine.
 #[derive(Debug, Clone)]
@@ -37,6 +40,8 @@ pub enum Target {
 pub struct Carried {
     /// Where to.
     pub relay: Url,
+    /// Where that relay is by WebTransport.
+    pub webtransport: Option<WebTransportAddress>,
     /// With which ticket.
     pub ticket: Secret,
     /// As the directory knows it.
@@ -58,11 +63,13 @@ impl Target {
     /// When the directory refuses.
     pub async fn open(&self, title: &str) -> Result<Carried> {
         match self {
-            Self::Server(url) => Ok(Carried { relay: url.clone(), ticket: "none".into(), created: None }),
+            Self::Server(url) => {
+                Ok(Carried { relay: url.clone(), webtransport: None, ticket: "none".into(), created: None })
+            }
             Self::Directory(directory) => {
                 let created = directory.create_stream(title).await?;
-                let relay = relay_of(&created.assignment)?;
-                Ok(Carried { relay, ticket: created.assignment.ticket.clone(), created: Some(created) })
+                let (relay, webtransport) = addresses_of(&created.assignment)?;
+                Ok(Carried { relay, webtransport, ticket: created.assignment.ticket.clone(), created: Some(created) })
             }
         }
     }
@@ -74,14 +81,14 @@ impl Target {
     pub async fn doors(&self, carried: &Carried, count: usize, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Door>> {
         let mut doors = Vec::with_capacity(count);
         while doors.len() < count {
-            let (relay, ticket) = match (self, &carried.created) {
+            let ((relay, webtransport), ticket) = match (self, &carried.created) {
                 (Self::Directory(directory), Some(created)) => {
                     let assignment = watchable(directory, created).await?.assignment;
-                    (relay_of(&assignment)?, assignment.ticket)
+                    (addresses_of(&assignment)?, assignment.ticket)
                 }
-                _ => (carried.relay.clone(), carried.ticket.clone()),
+                _ => ((carried.relay.clone(), carried.webtransport.clone()), carried.ticket.clone()),
             };
-            let door = Door { relay, ticket, tls: tls.cloned() };
+            let door = Door { relay, webtransport, ticket, tls: tls.cloned() };
             doors.extend(std::iter::repeat_n(door, VIEWERS_OF_TICKET.min(count - doors.len())));
         }
         Ok(doors)
@@ -94,6 +101,12 @@ impl Target {
             let _ = directory.end_stream(created).await;
         }
     }
+}
+
+/// Where the first relay of an assignment is: its host is the same for both transports, as the directory has checked.
+fn addresses_of(assignment: &Assignment) -> Result<(Url, Option<WebTransportAddress>)> {
+    let webtransport = assignment.relays.first().and_then(|relay| relay.webtransport.clone());
+    Ok((relay_of(assignment)?, webtransport))
 }
 
 /// Asks for a way to watch until there is one.

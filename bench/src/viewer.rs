@@ -77,6 +77,22 @@ impl Viewer {
         })
     }
 
+    /// Takes a media message that has come whole.
+    ///
+    /// # Errors
+    /// When it is not what was sent.
+    pub fn media(&mut self, message: &[u8]) -> Result<()> {
+        self.counter.media(message, message.len() as u64)
+    }
+
+    /// Takes a control message.
+    ///
+    /// # Errors
+    /// When the viewer is turned away, or the stream has ended.
+    pub fn text(&mut self, text: &[u8]) -> Result<()> {
+        self.counter.text(text)
+    }
+
     /// Whether its first chunk has come.
     #[must_use]
     pub const fn has_begun(&self) -> bool {
@@ -141,7 +157,7 @@ mod tests {
     use protocol::TrackNumber;
 
     use super::*;
-    use crate::{crowd::Window, media_clock::MediaClock};
+    use crate::{crowd::Window, media_clock::MediaClock, transport::Transport};
 
     const INTERVAL_US: u64 = 10_000;
 
@@ -154,6 +170,8 @@ mod tests {
             key_interval: 60,
             interval_us: INTERVAL_US,
             clock,
+            transport: Transport::WebSocket,
+            namespace: None,
             window: Arc::new(OnceLock::from(window)),
         };
         (Viewer::new(&watching), begin_us)

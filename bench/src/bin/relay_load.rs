@@ -1,9 +1,14 @@
 //! The `relay_load` command.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use anyhow::Result;
-use bench::{directory::Directory, load::Load, target::Target};
+use bench::{
+    directory::Directory,
+    load::{Elsewhere, Load},
+    target::Target,
+    transport::Transport,
+};
 use clap::Parser;
 use url::Url;
 
@@ -29,6 +34,18 @@ struct Flags {
     /// The relay's process, whose CPU time and memory are read (Linux)
     #[arg(long, value_name = "PID")]
     relay_pid: Option<u32>,
+
+    /// What carries the streams, to the relay and to viewers
+    #[arg(long, value_enum, default_value_t, value_name = "TRANSPORT")]
+    transport: Transport,
+
+    /// The network namespace where viewers are, when not where the relay is (Linux, root): a path such as /proc/123/ns/net
+    #[arg(long, value_name = "PATH", requires = "relay_seen_at")]
+    viewers_in: Option<PathBuf>,
+
+    /// Where the relay is seen from that namespace
+    #[arg(long, value_name = "ADDRESS", requires = "viewers_in")]
+    relay_seen_at: Option<IpAddr>,
 
     /// Viewers, over all streams
     #[arg(long, default_value_t = 300, value_name = "COUNT")]
@@ -91,6 +108,8 @@ fn main() -> Result<()> {
         stalled: flags.stalled,
         storm: flags.storm,
         relay_pid: flags.relay_pid,
+        transport: flags.transport,
+        elsewhere: flags.viewers_in.zip(flags.relay_seen_at).map(|(namespace, relay)| Elsewhere { namespace, relay }),
         tls: flags.ca.map(|ca| service::tls::client_config(Some(&ca))).transpose()?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -2,13 +2,13 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpStream, ToSocketAddrs as _},
+    net::{IpAddr, TcpStream, ToSocketAddrs as _},
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
-use protocol::{PROTOCOL_VERSION, Secret, control::ClientHello};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use protocol::{PROTOCOL_VERSION, Secret, WebTransportAddress, control::ClientHello};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use url::Url;
 
@@ -25,6 +25,8 @@ const ANSWER_BYTES_MAX: usize = 4096;
 pub struct Door {
     /// The relay.
     pub relay: Url,
+    /// Where it is reached by WebTransport.
+    pub webtransport: Option<WebTransportAddress>,
     /// A ticket for watching.
     pub ticket: Secret,
     /// How its certificate is verified, when the address is a `wss:` one.
@@ -32,6 +34,18 @@ pub struct Door {
 }
 
 impl Door {
+    /// The same with the relay at `host`, which is how it is reached from elsewhere.
+    ///
+    /// # Errors
+    /// When its addresses have no place for that.
+    pub fn reached_at(mut self, host: IpAddr) -> Result<Self> {
+        let urls = [Some(&mut self.relay), self.webtransport.as_mut().map(|address| &mut address.url)];
+        for url in urls.into_iter().flatten() {
+            url.set_ip_host(host).map_err(|()| anyhow!("{url} can't be reached elsewhere"))?;
+        }
+        Ok(self)
+    }
+
     /// Connects, and says what is wanted.
     ///
     /// # Errors
