@@ -50,6 +50,17 @@ impl Puller {
         self.say(origin, &self.fleet.key().sign(&self.ticket).unwrap(), &membership, &assertion).await
     }
 
+    /// What it says first, as whatever carries it.
+    pub(crate) fn hello_message(&mut self) -> serde_json::Value {
+        self.assertion.said_at_ms += 1;
+        let ticket = self.fleet.key().sign(&self.ticket).unwrap();
+        let membership = self.fleet.key().sign(&self.membership).unwrap();
+        let assertion = self.key.sign(&self.assertion).unwrap();
+        json!({
+            "type": "pull_stream", "protocol": 1, "ticket": ticket, "membership": membership, "assertion": assertion
+        })
+    }
+
     async fn say(&self, origin: &TestRelay, ticket: &Secret, membership: &Secret, assertion: &Secret) -> Peer {
         let mut peer = origin.connect().await;
         let hello = json!({

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::{
-    ErrorCode, MediaHeader, MediaKind,
+    ErrorCode, MediaHeader, MediaKind, TrackNumber,
     framing::framed,
     limits::CONTROL_BYTES_MAX,
     ticket::{Action, Grant},
@@ -12,11 +12,14 @@ use protocol::{
 };
 use relay::{data_dir::DataDir, webtransport::certificate::OwnCertificates};
 use serde_json::json;
+use service::tls::OwnTls;
 use tokio::time::timeout;
 use webtransport::{Client, Session, Trust, codes};
 
 use crate::{
-    driver::{PATIENCE, PICTURE, SOUND, TestRelay, header, now_s, stream},
+    driver::{PATIENCE, PICTURE, SOUND, TestRelay, header, now_s, stream, tracks},
+    edge_proofs::Puller,
+    fleet::{self, Fleet},
     stub::Directory,
     webtransport_caller::{Caller, connect},
 };
@@ -266,6 +269,92 @@ async fn sessions_and_sockets_of_one_address_are_counted_together() {
         }
     });
     session.await.unwrap();
+}
+
+#[tokio::test]
+async fn another_relay_pulls_every_track_once_it_has_shown_what_it_has_to() {
+    let fleet = Fleet::new();
+    let origin = fleet.relay("origin").await;
+    let mut broadcaster = fleet::broadcaster(&origin, "origin", 1).await;
+    for track in [PICTURE, SOUND] {
+        broadcaster.init(track).await;
+        broadcaster.chunk(track, 0, 0).await;
+    }
+    let mut puller = Puller::new(fleet, "origin", &origin);
+    let hello = puller.hello_message();
+    let mut edge = Caller::connect(&origin).await;
+    edge.say(hello.clone()).await;
+    assert_eq!(edge.text("watching").await["path"], json!(["origin"]));
+    assert_eq!(edge.payloads_until(["1/0/0", "2/0/0"]).await, [["init of 1", "1/0/0"], ["init of 2", "2/0/0"]]);
+    edge.say(json!({"type": "key_frame_wanted", "track": 1})).await;
+    assert_eq!(broadcaster.text("key_frame_wanted").await["track"], 1);
+    let mut again = Caller::connect(&origin).await;
+    again.say(hello).await;
+    again.ends_with(ErrorCode::Unauthorized).await;
+}
+
+#[tokio::test]
+async fn viewer_gets_another_picture_from_its_next_segment_on_behind_the_rest_of_the_one_before() {
+    let relay = TestRelay::start().await;
+    let small = TrackNumber(3);
+    let mut tracks = tracks();
+    let renditions = tracks.as_array_mut().unwrap();
+    renditions.push(json!({"track": 3, "kind": "video", "codec": "avc1.4D401F", "width": 320, "height": 180}));
+    let mut broadcaster = relay.connect().await;
+    let ticket = relay.ticket(Action::Publish, stream(1), 1);
+    broadcaster.say(json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks})).await;
+    let mut viewer = Caller::viewer(&relay, stream(1)).await;
+    for track in [PICTURE, SOUND, small] {
+        broadcaster.init(track).await;
+    }
+    for track in [PICTURE, small] {
+        broadcaster.chunk(track, 0, 0).await;
+    }
+    assert_eq!(viewer.payloads_until(["1/0/0"]).await, [["init of 1", "1/0/0"]]);
+    viewer.say(json!({"type": "select_track", "track": 3})).await;
+    // It counts once the relay has heard it.
+    let mut segment = 0;
+    let selected = async {
+        loop {
+            for track in [PICTURE, small] {
+                broadcaster.chunk(track, segment, 1).await;
+                broadcaster.chunk(track, segment + 1, 0).await;
+            }
+            segment += 1;
+            let told = timeout(Duration::from_millis(200), viewer.text("watching")).await;
+            if let Ok(watching) = told {
+                return watching["selected"].clone();
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, selected).await.unwrap(), json!([3, 2]));
+    let last_of_small = format!("3/{segment}/0");
+    let [pictures, _, smalls] = viewer.payloads_until_any(&last_of_small).await;
+    assert_eq!(smalls[0], "init of 3");
+    let last_of_picture = pictures.last().cloned().unwrap();
+    let first_of_small = smalls[1].clone();
+    let segment_of = |payload: &str| payload.split('/').nth(1).unwrap().parse::<u32>().unwrap();
+    assert_eq!(segment_of(&last_of_picture) + 1, segment_of(&first_of_small), "{last_of_picture} {first_of_small}");
+    assert!(last_of_picture.ends_with("/1") && first_of_small.ends_with("/0"), "{last_of_picture} {first_of_small}");
+}
+
+#[tokio::test]
+async fn relay_with_a_certificate_of_an_authority_shows_that_and_tells_of_no_hash() {
+    let own = TestRelay::start_with(|config| config.door.tls.tls = Some(OwnTls::SelfSigned)).await;
+    assert_eq!(own.webtransport.as_ref().unwrap().certificate_hashes.len(), 1, "nobody trusts it by itself");
+    let files = own.folder.path().join("tls");
+    let given = TestRelay::start_with(|config| {
+        config.door.tls.tls_cert = Some(files.join("cert.pem"));
+        config.door.tls.tls_key = Some(files.join("key.pem"));
+    })
+    .await;
+    let address = given.webtransport.clone().unwrap();
+    assert_eq!(address.certificate_hashes, []);
+    let trusting = service::tls::client_config(Some(&files.join("cert.pem"))).unwrap();
+    let client = Client::new(&Trust::of(&address, &trusting)).unwrap();
+    timeout(PATIENCE, client.connect(&address.url)).await.unwrap().unwrap();
+    let wary = Client::new(&Trust::of(&address, &service::tls::client_config(None).unwrap())).unwrap();
+    assert!(timeout(PATIENCE, wary.connect(&address.url)).await.unwrap().is_err());
 }
 
 #[tokio::test]

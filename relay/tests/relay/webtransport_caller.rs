@@ -94,6 +94,17 @@ impl Caller {
         payloads
     }
 
+    /// The payloads of the next media messages of tracks 1 to 3, until one of them is `last`.
+    pub(crate) async fn payloads_until_any(&mut self, last: &str) -> [Vec<String>; 3] {
+        let mut payloads: [Vec<String>; 3] = Default::default();
+        while payloads.iter().all(|of_track| of_track.last().is_none_or(|payload| payload != last)) {
+            let (header, message) = timeout(PATIENCE, self.inbox.next()).await.unwrap().unwrap();
+            let (_, payload) = MediaHeader::decode(&message).unwrap();
+            payloads[usize::from(header.track.0) - 1].push(String::from_utf8_lossy(payload).into_owned());
+        }
+        payloads
+    }
+
     /// Sends a chunk, whose payload tells which it is; the first one of a track comes behind its init segment.
     pub(crate) async fn chunk(&mut self, track: TrackNumber, segment: u32, chunk: u32) {
         let init = header(MediaKind::Init, track, 0, 0, 0).message(format!("init of {track}").as_bytes());
