@@ -1,6 +1,6 @@
 //! What people live through who speak to a relay by WebTransport.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use protocol::{
@@ -15,6 +15,11 @@ use serde_json::json;
 use service::tls::OwnTls;
 use tokio::time::timeout;
 use webtransport::{Client, Session, Trust, codes};
+use wtransport::tls::{
+    Sha256Digest,
+    client::{ServerHashVerification, build_default_tls_config},
+    rustls::RootCertStore,
+};
 
 use crate::{
     driver::{PATIENCE, PICTURE, SOUND, TestRelay, header, now_s, stream, tracks},
@@ -269,6 +274,31 @@ async fn sessions_and_sockets_of_one_address_are_counted_together() {
         }
     });
     session.await.unwrap();
+}
+
+#[tokio::test]
+async fn those_who_stop_within_the_handshake_keep_nobody_out() {
+    let relay = TestRelay::start().await;
+    let address = relay.webtransport.clone().unwrap();
+    let hashes = address.certificate_hashes.iter().map(|hash| Sha256Digest::new(hash.0));
+    let tls =
+        build_default_tls_config(Arc::new(RootCertStore::empty()), Some(Arc::new(ServerHashVerification::new(hashes))));
+    let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+    let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
+    // More than are let in without having proved their address; none of them asks for a session.
+    let mut stopped = Vec::new();
+    for _ in 0..150 {
+        let connecting = endpoint.connect(relay.address, "127.0.0.1").unwrap();
+        stopped.push(timeout(PATIENCE, connecting).await.unwrap().unwrap());
+    }
+    let _broadcaster = relay.publisher(stream(1), 1).await;
+    Caller::viewer(&relay, stream(1)).await;
+    // They are given up by themselves.
+    for connection in stopped {
+        timeout(PATIENCE, connection.closed()).await.unwrap();
+    }
+    relay.metrics_say("relay_webtransport_failures_total 150").await;
 }
 
 #[tokio::test]
