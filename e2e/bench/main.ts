@@ -10,11 +10,13 @@ import { fanOutPart } from "./fan_out.ts";
 import { type Figure, isBusy, isMet } from "./figure.ts";
 import { pageToPagePart, pageToPageSoundPart, screenToPagePart } from "./glass_to_glass.ts";
 import { lateJoinPart } from "./late_join.ts";
+import { lossyPart } from "./lossy.ts";
 import { describeBuild, describeMachine } from "./machine.ts";
 import type { Part } from "./part.ts";
 import { merge, readResults, without, writeResults } from "./results.ts";
 import { Stage, sleep } from "./stage.ts";
 import { streamsPart } from "./streams.ts";
+import { webTransportPart } from "./webtransport.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** Between two parts, so that the end of one is not in the other. */
@@ -44,6 +46,8 @@ const PARTS: Part[] = [
   fanOutPart,
   capacityPart,
   streamsPart,
+  webTransportPart,
+  lossyPart,
   driftPart,
 ];
 

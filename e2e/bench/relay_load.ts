@@ -14,6 +14,7 @@ const OVERHEAD_MS = 120_000;
 
 export interface Summary {
   p50: number;
+  p95: number;
   p99: number;
   max: number;
 }

@@ -33,6 +33,8 @@ export interface SystemOptions {
   publicPort?: (relayName: string, port: number) => Promise<number>;
   /** The same for WebTransport. Without it, relays behind a proxy offer none, as that would lead past the proxy. */
   publicUdpPort?: (relayName: string, port: number) => Promise<number>;
+  /** Relays listen on all addresses of the machine, not on its loopback alone; they are told of by that as ever. */
+  everywhere?: boolean;
   relayFlags?: string[];
   directoryFlags?: string[];
   /** What all servers log (RUST_LOG). */
@@ -115,6 +117,9 @@ export class System {
       const port = await freePort();
       const publicPort = await options.publicPort(name, port);
       flags.push("--listen", `127.0.0.1:${port}`, "--public-url", `ws://127.0.0.1:${publicPort}/ws`);
+    } else if (options.everywhere) {
+      const port = await freePort();
+      flags.push("--listen", `0.0.0.0:${port}`, "--public-url", `ws://127.0.0.1:${port}/ws`);
     } else flags.push("--listen", "127.0.0.1:0");
     if (options.publicUdpPort) {
       const port = await freeUdpPort();

@@ -1,0 +1,155 @@
+// How late chunks are behind a link that loses and delays packets, over both transports at once.
+import type { Line } from "./chart.ts";
+import type { Finding } from "./figure.ts";
+import { type Carried, LossyLink, lossWords, type Weather } from "./lossy_link.ts";
+import type { Part } from "./part.ts";
+import { load, median, type Report, spread } from "./relay_load.ts";
+import type { Stage } from "./stage.ts";
+
+/** Each way. "40 ms" may be meant there and back or each way; both are measured. */
+const DELAYS_MS = [20, 40];
+/** That of the drawing. */
+const DRAWN_DELAY_MS = 20;
+/** What the target is for. */
+const LOSS_PERCENT = 2;
+const LOSSES = [0, 0.5, 1, 2, 3, 5];
+const VIEWERS = 10;
+const CHUNKS_PER_SECOND = 30;
+const SEGMENT_SECONDS = 2;
+const ROUNDS = 3;
+const SECONDS = 20;
+const SECONDS_QUICK = 10;
+const TRANSPORTS = ["websocket", "webtransport"] as const;
+/** At the live edge at most so much of what WebSocket takes. */
+const SHARE_MAX = 0.5;
+
+type Transport = (typeof TRANSPORTS)[number];
+
+/** Both transports over one link, at the same time. */
+interface Run {
+  weather: Weather;
+  reports: Record<Transport, Report>;
+  carried: Carried;
+}
+
+const NAMES: Record<Transport, string> = { websocket: "WebSocket", webtransport: "WebTransport" };
+
+const p50 = (report: Report) => report.latency_ms?.p50 ?? Number.POSITIVE_INFINITY;
+const p95 = (report: Report) => report.latency_ms?.p95 ?? Number.POSITIVE_INFINITY;
+
+/** Of what was sent, in percent. */
+const leftOut = (report: Report) => (100 * (report.chunks_due - report.chunks_delivered)) / report.chunks_due;
+
+async function over(url: string, pid: number, weather: Weather, seconds: number): Promise<Run | string> {
+  const link = await LossyLink.open(weather);
+  if (typeof link === "string") return link;
+  try {
+    const one = (transport: Transport) =>
+      load(
+        { name: NAMES[transport], pid, flags: { ...link.flags, directory: url, transport } },
+        {
+          viewers: VIEWERS,
+          seconds,
+          rate: CHUNKS_PER_SECOND,
+          "key-interval": SEGMENT_SECONDS * CHUNKS_PER_SECOND,
+          "warm-up": 5,
+        },
+      );
+    const [websocket, webtransport] = await Promise.all([one("websocket"), one("webtransport")]);
+    return { weather, reports: { websocket, webtransport }, carried: await link.close() };
+  } finally {
+    await link.close();
+  }
+}
+
+function words(run: Run, transport: Transport): string {
+  const report = run.reports[transport];
+  const { p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN } = report.latency_ms ?? {};
+  return `${NAMES[transport]} p50 ${p50.toFixed(0)}, p95 ${p95.toFixed(0)}, p99 ${p99.toFixed(0)} ms, ${leftOut(report).toFixed(2)} % of the chunks left out`;
+}
+
+/** "2 % loss and 40 ms there and back" */
+const named = ({ lossPercent, delayMs }: Weather) => `${lossPercent} % loss and ${2 * delayMs} ms there and back`;
+
+/** What came out behind the link that the target is for, with this delay. */
+function findings(all: Run[], delayMs: number): Finding[] {
+  const weather = { lossPercent: LOSS_PERCENT, delayMs };
+  const runs = all.filter((run) => named(run.weather) === named(weather));
+  if (runs.length === 0) return [];
+  const of = (transport: Transport, value: (report: Report) => number) =>
+    runs.map(({ reports }) => value(reports[transport]));
+  const shares = runs.map(({ reports }) => p95(reports.webtransport) / p95(reports.websocket));
+  const rounds = runs.map(
+    (run, n) => `run ${n + 1}: ${TRANSPORTS.map((one) => words(run, one)).join("; ")}; ${lossWords(run.carried)}`,
+  );
+  const rows = TRANSPORTS.map((transport) => ({
+    id: `lossy_${transport}_${2 * delayMs}`,
+    what: `${NAMES[transport]} behind ${named(weather)}`,
+    result: `p50 ${spread(of(transport, p50), "ms", 0)}, p95 ${spread(of(transport, p95), "ms", 0)}`,
+    value: median(of(transport, p95)),
+    notes: `${spread(of(transport, leftOut), "%", 2)} of the chunks left out; ${VIEWERS} viewers, ${runs.length} runs.`,
+  }));
+  const share: Finding = {
+    id: `lossy_share_${2 * delayMs}`,
+    what: `${named(weather)}: WebTransport's p95 as a share of WebSocket's`,
+    result: spread(shares, "x", 2),
+    value: median(shares),
+    target: { max: SHARE_MAX, text: `at most ${SHARE_MAX} x` },
+    notes: `${rounds.join(". ")}.`,
+  };
+  return [...rows, share];
+}
+
+function notMeasured(why: string): Finding {
+  const what = named({ lossPercent: LOSS_PERCENT, delayMs: DRAWN_DELAY_MS });
+  return { id: "lossy_not_measured", what, result: "not measured", value: 0, notes: `${why}.` };
+}
+
+/** The links in the order they are measured in: those of the target in several runs, which take turns. */
+function plan(stage: Stage): Weather[] {
+  const rounds = Array.from({ length: stage.quick ? 1 : ROUNDS }, () => DELAYS_MS);
+  const ofTarget = rounds.flat().map((delayMs) => ({ lossPercent: LOSS_PERCENT, delayMs }));
+  const losses = stage.quick ? [] : LOSSES.filter((lossPercent) => lossPercent !== LOSS_PERCENT);
+  return [...ofTarget, ...losses.map((lossPercent) => ({ lossPercent, delayMs: DRAWN_DELAY_MS }))];
+}
+
+export const lossyPart: Part = {
+  name: "lossy",
+  title: "Loss of packets against latency",
+  about: `Viewers in a network namespace behind a link that loses packets at random, each way, and delays all of them by ${DELAYS_MS.join(" or ")} ms,
+each way; nothing limits its speed. ${VIEWERS} viewers over WebSocket and ${VIEWERS} over WebTransport at the same time, each
+with a stream of 2.5 Mbit/s in 30 chunks/s and segments of ${SEGMENT_SECONDS} s, whose broadcaster is beside the relay. From the planned moment of a
+chunk to its last byte at a viewer, in its order, over all chunks that came; what was left out to stay at the live edge is told beside.`,
+  async measure(stage) {
+    const relayFlags = ["--viewers-max", "20000", "--streams-max", "256"];
+    const system = await stage.system({ relays: 1, everywhere: true, relayFlags });
+    const pid = system.relays[0]?.program.pid;
+    if (pid === undefined) throw new Error("no relay");
+    const runs: Run[] = [];
+    await stage.measure(async () => {
+      for (const weather of plan(stage)) {
+        const run = await over(system.url, pid, weather, stage.quick ? SECONDS_QUICK : SECONDS);
+        if (typeof run === "string") return [notMeasured(run)];
+        runs.push(run);
+      }
+      return DELAYS_MS.flatMap((delayMs) => findings(runs, delayMs));
+    });
+    const drawn = runs.filter(({ weather }) => weather.delayMs === DRAWN_DELAY_MS);
+    const losses = [...new Set(drawn.map(({ weather }) => weather.lossPercent))].sort((a, b) => a - b);
+    if (losses.length < 2) return;
+    const line = (transport: Transport, name: string, value: (report: Report) => number): Line => ({
+      name: `${NAMES[transport]}, ${name}`,
+      points: losses.map((loss) => {
+        const there = drawn.filter(({ weather }) => weather.lossPercent === loss);
+        return [loss, median(there.map(({ reports }) => value(reports[transport])))];
+      }),
+    });
+    stage.chart({
+      id: "lossy_latency",
+      title: `Loss against latency, ${2 * DRAWN_DELAY_MS} ms there and back`,
+      x: { label: "packets lost (%)" },
+      y: { label: "planned to delivered (ms)", logarithmic: true },
+      lines: TRANSPORTS.flatMap((transport) => [line(transport, "p50", p50), line(transport, "p95", p95)]),
+    });
+  },
+};
