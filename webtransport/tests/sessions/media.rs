@@ -126,6 +126,24 @@ async fn one_who_reads_nothing_is_given_the_newest_segment_and_the_old_one_is_re
 }
 
 #[tokio::test]
+async fn segments_that_their_sender_gives_up_are_reset_and_newer_ones_come_whole() {
+    let pair = Pair::new().await;
+    let (mut outbox, mut inbox) = (pair.server.outbox(), pair.client.inbox());
+    // More than the reader's window, and not late by anybody's clock.
+    for number in 0..4 {
+        outbox.push(outgoing(PICTURE, 1, number, 1_500_000));
+    }
+    assert!(timeout(Duration::from_millis(100), outbox.flush()).await.is_err());
+    outbox.give_up_before(1);
+    assert_eq!(outbox.take_skipped().next(), None, "nothing is before the first");
+    outbox.push(outgoing(PICTURE, 2, 0, 1000));
+    outbox.give_up_before(2);
+    timeout(PATIENCE, outbox.flush()).await.unwrap().unwrap();
+    assert_eq!(outbox.take_skipped().map(|skipped| skipped.chunks).sum::<u64>(), 4);
+    while next(&mut inbox).await != (1, 2, Some(0)) {}
+}
+
+#[tokio::test]
 async fn newer_segment_waits_for_the_one_before_it_to_end() {
     let pair = Pair::new().await;
     pair.server.allow_media();
