@@ -1,13 +1,17 @@
 // Media over UDP: pages use WebTransport where it can be had, fall back by themselves where it can't, and go on when it breaks.
 import type { Page } from "@playwright/test";
-import { clockOn, expect, goesOn, plays, tamperedOn, test } from "../../src/fixtures.ts";
+import { clockOn, expect, goesOn, plays, tamperedOn, test, withoutWebTransport } from "../../src/fixtures.ts";
 import { carriedBy, listen, longestStall } from "../../src/standstill.ts";
 import { type Relay, System } from "../../src/system.ts";
 import { UdpProxy } from "../../src/udp_proxy.ts";
-import { mark } from "../../src/watching.ts";
+import { mark, shownOn } from "../../src/watching.ts";
 
 /** How long a picture may stand still while its connection is replaced. */
 const STALL_MS_MAX = 3000;
+/** Carries a fifth of what a page sends on a good line. */
+const SLOW_BYTES_PER_S = 60_000;
+/** On a slow line, on a busy machine. */
+const LATENCY_MS_MAX = 3000;
 
 /** What a page's media travel by. */
 async function transportOf(page: Page): Promise<string | null> {
@@ -167,6 +171,31 @@ test("a broadcaster whose UDP is swallowed goes on over WebSocket", async ({ liv
     await plays(viewer);
     await goesOn(viewer, 60);
     await expect.poll(() => transportOf(viewer)).toBe("websocket");
+  } finally {
+    await system.stop();
+    proxy.close();
+  }
+});
+
+test("a broadcaster whose line is too slow gives up what is late, and goes on", async ({ livePage, newPage }) => {
+  const { system, proxy } = await proxied();
+  try {
+    const page = await livePage(system);
+    await page.getByTestId("title").fill("Slow");
+    await page.getByTestId("go-live").click();
+    await page.locator('[data-testid="state"][data-state="live"]').waitFor({ timeout: 30_000 });
+    await expect(page.getByTestId("transport")).toHaveText("WebTransport");
+    const viewer = await newPage();
+    // Its acknowledgements are not to wait behind the broadcaster's pictures.
+    await withoutWebTransport(viewer);
+    await viewer.goto(await page.getByTestId("watch-link").inputValue());
+    await plays(viewer);
+    proxy.set({ upBytesPerSecond: SLOW_BYTES_PER_S });
+    await expect(page.getByTestId("sentence")).toContainText("Your connection is slow", { timeout: 30_000 });
+    // The rate comes down to what the line carries, and what was given up meanwhile is not waited for.
+    await expect.poll(async () => (await shownOn(viewer)).latencyMs, { timeout: 30_000 }).toBeLessThan(LATENCY_MS_MAX);
+    await goesOn(viewer, 150);
+    await expect(page.getByTestId("transport")).toHaveText("WebTransport");
   } finally {
     await system.stop();
     proxy.close();

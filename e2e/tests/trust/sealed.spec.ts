@@ -1,7 +1,16 @@
 // End-to-end encryption over the real servers: who has the whole link sees the picture, nobody else does, and what a relay changes
 // is noticed.
 import type { Page } from "@playwright/test";
-import { clockOn, coloursOn, expect, goesOn, plays, tamperedOn, test } from "../../src/fixtures.ts";
+import {
+  clockOn,
+  coloursOn,
+  expect,
+  goesOn,
+  plays,
+  tamperedOn,
+  test,
+  withoutWebTransport,
+} from "../../src/fixtures.ts";
 import { ProtocolViewer } from "../../src/protocol_viewer.ts";
 import { System } from "../../src/system.ts";
 import { TcpProxy } from "../../src/tcp_proxy.ts";
@@ -12,6 +21,7 @@ const PICTURE = 1;
 
 /** Puts itself between a page and its relays; `change` gives the messages that the page gets instead of one picture chunk. */
 async function between(page: Page, change: (chunk: Buffer, count: number) => Buffer[]): Promise<void> {
+  await withoutWebTransport(page);
   await page.routeWebSocket(/\/ws$/, (socket) => {
     const relay = socket.connectToServer();
     let count = 0;
@@ -89,6 +99,7 @@ test("a slow viewer of an encrypted stream skips to the live edge, and nothing l
     const flags = ["--source", "test", "--title", "Slow", "--bitrate", "6000", "--encrypt"];
     const { link } = await system.broadcast(flags);
     const viewer = await newPage();
+    await withoutWebTransport(viewer);
     await viewer.route("**/watch", async (route) => {
       const answer = await route.fetch();
       const body = (await answer.text()).replaceAll(`:${relay.port}/ws`, `:${proxy.port}/ws`);

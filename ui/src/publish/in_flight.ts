@@ -1,15 +1,13 @@
 // How far a connection is behind: the age of the oldest chunk that the relay has not confirmed. Unsent bytes alone would not
 // tell, because systems hold megabytes of their own. Pure.
 
-import type { SegmentTag } from "../transport/transport";
-
 export class InFlight {
-  #sent: { atMs: number; segment: SegmentTag }[] = [];
+  #sent: { atMs: number; track: number }[] = [];
   #confirmed = 0;
 
-  /** One chunk of a segment was handed to the connection. */
-  sent(nowMs: number, segment: SegmentTag): void {
-    this.#sent.push({ atMs: nowMs, segment });
+  /** One chunk of a track was handed to the connection. */
+  sent(nowMs: number, track: number): void {
+    this.#sent.push({ atMs: nowMs, track });
   }
 
   /** The relay has taken in this many chunks of this connection. */
@@ -19,11 +17,11 @@ export class InFlight {
   }
 
   /**
-   * What was on its way of a segment does not arrive. Some of it may have: its confirmation is then taken for that of later chunks,
-   * until for a moment none is on its way.
+   * Waits no longer for what is on its way of a track, or of all. Some of it may arrive: its confirmation is then taken for that of later
+   * chunks, until for a moment none is on its way.
    */
-  lost(segment: SegmentTag): void {
-    this.#sent = this.#sent.filter((each) => each.segment !== segment);
+  forget(track?: number): void {
+    this.#sent = track === undefined ? [] : this.#sent.filter((each) => each.track !== track);
   }
 
   /** Milliseconds that the oldest chunk on its way has been on its way. */

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { MediaOut, OutgoingChunk, SegmentTag, Transport } from "../transport/transport";
+import type { MediaOut, OutgoingChunk, Transport } from "../transport/transport";
 import { Line } from "./line";
 import type { Offer } from "./send_gate";
 
@@ -15,30 +15,28 @@ class Relay implements Transport, MediaOut {
   onopen: Transport["onopen"] = null;
   onmessage: Transport["onmessage"] = null;
   onclose: Transport["onclose"] = null;
-  onbroken: MediaOut["onbroken"] = null;
+  readonly givesUp = true;
+  onlost: MediaOut["onlost"] = null;
   mediaOut = this;
   unsentBytes = 0;
   sent: string[] = [];
-  #segments = new Map<number, SegmentTag>();
+  #open = new Set<number>();
   send(chunk: string): void;
-  send(chunk: OutgoingChunk): SegmentTag | null;
-  send(chunk: string | OutgoingChunk): SegmentTag | null {
-    if (typeof chunk === "string") return null;
-    if (chunk.key) this.#segments.set(chunk.track, {});
+  send(chunk: OutgoingChunk): boolean;
+  send(chunk: string | OutgoingChunk): boolean {
+    if (typeof chunk === "string") return false;
+    if (chunk.key) this.#open.add(chunk.track);
+    if (!this.#open.has(chunk.track)) return false;
     this.sent.push(`${chunk.track}${chunk.key ? " key" : ""}`);
-    return this.#segments.get(chunk.track) ?? null;
+    return true;
   }
-  giveUp(track: number): SegmentTag[] {
-    const segment = this.#segments.get(track);
-    this.#segments.delete(track);
-    if (segment) this.sent.push(`${track} given up`);
-    return segment ? [segment] : [];
+  giveUp(track: number) {
+    if (this.#open.delete(track)) this.sent.push(`${track} given up`);
   }
   close() {}
-  breaks(track: number) {
-    const segment = this.#segments.get(track);
-    this.#segments.delete(track);
-    if (segment) this.onbroken?.(track, segment);
+  loses(track: number) {
+    this.#open.delete(track);
+    this.onlost?.(track);
   }
 }
 
@@ -94,6 +92,16 @@ describe("where segments can be given up", () => {
     expect(line.gate.dropped(1)).toBe(3);
   });
 
+  it("sound that the relay has left out without a word holds nothing up for good", () => {
+    send(KEY, SOUND_KEY, SOUND);
+    confirms(1);
+    nowMs = 1600;
+    send(SOUND, DELTA);
+    expect(line.caughtUp()).toBe(true);
+    send(KEY, SOUND_KEY);
+    expect(relay.sent.slice(-2)).toEqual(["1 key", "2 key"]);
+  });
+
   it("sound is not", () => {
     send(KEY, SOUND_KEY, SOUND);
     nowMs = 800;
@@ -114,7 +122,7 @@ it("what is on its way is left to arrive when the track begins anew", () => {
 it("a segment that the relay does not want is not waited for, nor gone on with", () => {
   send(KEY, SOUND_KEY);
   nowMs = 100;
-  relay.breaks(1);
+  relay.loses(1);
   send(DELTA, SOUND, KEY, DELTA);
   expect(relay.sent).toEqual(["1 key", "2 key", "2", "1 key", "1"]);
   confirms(4);

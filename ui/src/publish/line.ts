@@ -77,12 +77,7 @@ export class Line {
       };
       this.#transport?.send(JSON.stringify(hello));
       const media = this.#transport?.mediaOut;
-      if (media) {
-        media.onbroken = (track, segment) => {
-          this.#inFlight.lost(segment);
-          this.gate.begin(track);
-        };
-      }
+      if (media) media.onlost = (track) => this.#inFlight.forget(track);
     };
     this.#transport.onmessage = (data) => this.#take(data);
     this.#transport.onclose = () => this.#closed();
@@ -108,9 +103,9 @@ export class Line {
       return;
     }
     const { track, key } = offer;
-    const segment = media.send({ track, key, urgency: urgencyOf(offer) }, message, init);
-    if (segment === null) return;
-    this.#inFlight.sent(this.#options.now(), segment);
+    if (media.send({ track, key, urgency: urgencyOf(offer) }, message, init)) {
+      this.#inFlight.sent(this.#options.now(), track);
+    } else this.gate.begin(track);
   }
 
   /** The init segment of a track has changed. */
@@ -164,7 +159,11 @@ export class Line {
 
   /** Gives up what is on its way of a track, where the connection can. */
   #giveUp(media: MediaOut, track: number): void {
-    for (const segment of media.giveUp(track)) this.#inFlight.lost(segment);
+    if (!media.givesUp) return;
+    media.giveUp(track);
+    this.#inFlight.forget(track);
+    // A relay leaves out late sound without a word. Waiting for it would never end.
+    if (this.gate.behind) this.#inFlight.forget();
   }
 
   #take(data: unknown): void {

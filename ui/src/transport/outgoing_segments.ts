@@ -3,7 +3,7 @@
 
 import { framed } from "../protocol/framing";
 import { streamError } from "./stream_error";
-import type { MediaOut, OutgoingChunk, SegmentTag } from "./transport";
+import type { MediaOut, OutgoingChunk } from "./transport";
 
 /** More segments than a session ever has: urgency counts before age. */
 const URGENCY_STEP = 2 ** 40;
@@ -12,27 +12,26 @@ const URGENCY_STEP = 2 ** 40;
 type OpenStream = (order: number) => Promise<WritableStream<Uint8Array>>;
 
 export class OutgoingSegments implements MediaOut {
+  readonly givesUp = true;
   unsentBytes = 0;
-  onbroken: ((track: number, segment: SegmentTag) => void) | null = null;
+  onlost: ((track: number) => void) | null = null;
   /** By track, oldest first: the last one may get more, those before it are on their way. */
   readonly #tracks = new Map<number, OutgoingSegment[]>();
   #begun = 0;
 
   constructor(private readonly openStream: OpenStream) {}
 
-  send(chunk: OutgoingChunk, message: Uint8Array<ArrayBuffer>, init: Uint8Array<ArrayBuffer>): SegmentTag | null {
+  send(chunk: OutgoingChunk, message: Uint8Array<ArrayBuffer>, init: Uint8Array<ArrayBuffer>): boolean {
     if (chunk.key) this.#begin(chunk, init);
     const segment = this.#tracks.get(chunk.track)?.at(-1);
-    if (!segment?.isOpen) return null;
+    if (!segment?.isOpen) return false;
     segment.write(message);
-    return segment;
+    return true;
   }
 
-  giveUp(track: number): SegmentTag[] {
-    const segments = this.#tracks.get(track) ?? [];
+  giveUp(track: number): void {
+    for (const segment of this.#tracks.get(track) ?? []) segment.giveUp();
     this.#tracks.delete(track);
-    for (const segment of segments) segment.giveUp();
-    return segments;
   }
 
   #begin({ track, urgency }: OutgoingChunk, init: Uint8Array<ArrayBuffer>): void {
@@ -46,7 +45,7 @@ export class OutgoingSegments implements MediaOut {
       over: (isWhole) => {
         const left = this.#tracks.get(track)?.filter((each) => each !== segment) ?? [];
         this.#tracks.set(track, left);
-        if (!isWhole) this.onbroken?.(track, segment);
+        if (!isWhole) this.onlost?.(track);
       },
     });
     this.#tracks.set(track, [...segments, segment]);

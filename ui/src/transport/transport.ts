@@ -30,17 +30,16 @@ export interface OutgoingChunk {
   urgency: number;
 }
 
-/** The bytes of a segment, for whoever counts what is on its way. */
-export type SegmentTag = object;
-
 /** Sends the chunks of tracks, each segment behind its track's init segment. */
 export interface MediaOut {
   /** Bytes that were handed over and have not left the page. */
   readonly unsentBytes: number;
-  /** A segment is lost: the relay does not want its rest, or can't get it. Nothing of its track goes out before the next key. */
-  onbroken: ((track: number, segment: SegmentTag) => void) | null;
-  /** Sends a chunk; null when its segment is broken, or was never begun. */
-  send(chunk: OutgoingChunk, message: Uint8Array<ArrayBuffer>, init: Uint8Array<ArrayBuffer>): SegmentTag | null;
-  /** Gives up what is on its way of this track where that is possible, and tells which segments those are. */
-  giveUp(track: number): SegmentTag[];
+  /** Whether what is on its way can be given up, by either end: not all that is sent arrives. */
+  readonly givesUp: boolean;
+  /** The relay does not want a segment of this track any more, or can't get it. */
+  onlost: ((track: number) => void) | null;
+  /** Sends a chunk; false when its segment is lost, or was never begun. */
+  send(chunk: OutgoingChunk, message: Uint8Array<ArrayBuffer>, init: Uint8Array<ArrayBuffer>): boolean;
+  /** Gives up what is on its way of this track, where that is possible. */
+  giveUp(track: number): void;
 }
