@@ -8,6 +8,8 @@ export interface Weather {
   lossPercent: number;
   /** Each way. */
   delayMs: number;
+  /** The congestion control of TCP by that link. */
+  tcp: string;
 }
 
 /** What the link did to packets, one way. */
@@ -35,9 +37,9 @@ export class LossyLink {
   }
 
   /** Opens it; a sentence when that can't be done here. */
-  static async open({ lossPercent, delayMs }: Weather): Promise<LossyLink | string> {
+  static async open({ lossPercent, delayMs, tcp }: Weather): Promise<LossyLink | string> {
     const command = join(BINARIES, "lossy_link");
-    const program = new Program("lossy_link", command, [`--loss=${lossPercent}`, `--delay=${delayMs}`]);
+    const program = new Program("lossy_link", command, [`--loss=${lossPercent}`, `--delay=${delayMs}`, `--tcp=${tcp}`]);
     try {
       const [line] = await program.line(/^\{"far".*\}$/m);
       const { namespace, near } = JSON.parse(line) as { namespace: string; near: string };

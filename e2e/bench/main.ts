@@ -68,7 +68,10 @@ function summary(figures: Figure[]): string {
   });
   const width = (column: number) => Math.max(...cells.map((row) => row[column]?.length ?? 0));
   const [result, target] = [width(0), width(1)];
-  return cells.map(([a = "", b = "", c]) => `${a.padEnd(result)}  ${b.padEnd(target)}  ${c}`).join("\n");
+  const lines = cells.map(([a = "", b = "", c]) => `${a.padEnd(result)}  ${b.padEnd(target)}  ${c}`);
+  const busiest = Math.max(0, ...figures.filter(isBusy).map(({ around }) => around.othersCores));
+  if (busiest > 0) lines.push("", `The machine was not calm: other programs used up to ${busiest.toFixed(2)} cores.`);
+  return lines.join("\n");
 }
 
 interface Arguments {
