@@ -68,7 +68,7 @@ impl Socket {
 
     /// From now on messages of [`MESSAGE_BYTES_MAX`] may come.
     pub fn allow_media(&mut self) {
-        self.reader.get_mut().media_allowed = true;
+        self.reader.get_mut().allow_media();
     }
 
     /// The next message. Can be cancelled: nothing is lost.

@@ -18,6 +18,9 @@ use super::READ_BYTES;
 /// 256 bytes. Fragments without an end can't go on for ever, not even empty ones.
 const MEDIA_WIRE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + MESSAGE_BYTES_MAX / 256 * 8;
 
+/// Bytes of one read of a peer that sends media: a chunk of 10 Mbit/s and the sound beside it come by one call.
+const AHEAD_BYTES: usize = 48 * 1024;
+
 /// Bytes of replies to pings that wait: some thirty of the largest. A peer that asks more and takes none is no viewer.
 const REPLIES_BYTES_MAX: usize = 4096;
 
@@ -28,7 +31,8 @@ pub(super) struct Wire {
     pub(super) connection: Stream,
     /// Bytes read since the last whole message.
     pub(super) message_read: usize,
-    pub(super) media_allowed: bool,
+    /// Room for what one read brings of a peer that may send media, in which it waits for the library's smaller reads; none for others.
+    ahead: Option<Box<ReadAhead>>,
     /// Whole frames that the library wants written: pongs, and the answer to a close frame.
     replies: BytesMut,
 }
@@ -40,7 +44,12 @@ pub(super) struct OverLimit;
 
 impl Wire {
     pub(super) fn new(connection: Stream) -> Self {
-        Self { connection, message_read: 0, media_allowed: false, replies: BytesMut::new() }
+        Self { connection, message_read: 0, ahead: None, replies: BytesMut::new() }
+    }
+
+    /// From now on media messages may come.
+    pub(super) fn allow_media(&mut self) {
+        self.ahead.get_or_insert_default();
     }
 
     /// Writes the replies that wait. To be called when no other frame is written in part.
@@ -59,15 +68,52 @@ impl Wire {
     }
 }
 
+/// What was read and not asked for yet.
+#[derive(Debug)]
+struct ReadAhead {
+    bytes: [u8; AHEAD_BYTES],
+    begin: usize,
+    end: usize,
+}
+
+impl Default for ReadAhead {
+    fn default() -> Self {
+        Self { bytes: [0; AHEAD_BYTES], begin: 0, end: 0 }
+    }
+}
+
+impl ReadAhead {
+    fn poll_read(
+        &mut self,
+        connection: &mut Stream,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.begin == self.end {
+            let mut room = ReadBuf::new(&mut self.bytes);
+            ready!(Pin::new(connection).poll_read(cx, &mut room))?;
+            (self.begin, self.end) = (0, room.filled().len());
+        }
+        let taken = buffer.remaining().min(self.end - self.begin);
+        buffer.put_slice(&self.bytes[self.begin..self.begin + taken]);
+        self.begin += taken;
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // What follows a message may have been read with it: one read more than the limit is let through.
-        let bytes_max = if self.media_allowed { MEDIA_WIRE_BYTES_MAX } else { CONTROL_BYTES_MAX };
+        let bytes_max = if self.ahead.is_some() { MEDIA_WIRE_BYTES_MAX } else { CONTROL_BYTES_MAX };
         if self.message_read > bytes_max + READ_BYTES {
             return Poll::Ready(Err(io::Error::other(OverLimit)));
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.connection).poll_read(cx, buffer);
+        let Self { connection, ahead, .. } = &mut *self;
+        let polled = match ahead {
+            Some(ahead) => ahead.poll_read(connection, cx, buffer),
+            None => Pin::new(connection).poll_read(cx, buffer),
+        };
         self.message_read += buffer.filled().len() - before;
         polled
     }
