@@ -27,12 +27,14 @@ pub const FAR: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 pub const DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// What a link does to packets.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Weather {
     /// Of a hundred packets, each way, so many are lost, at random.
     pub loss_percent: f64,
     /// What each packet is delayed by, each way.
     pub delay: Duration,
+    /// The congestion control of TCP at both ends; none: that of this machine.
+    pub tcp: Option<String>,
     /// The same losses come again with the same seed.
     pub seed: u64,
 }

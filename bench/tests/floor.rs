@@ -3,7 +3,7 @@
 use std::{net::TcpListener, thread};
 
 use anyhow::Result;
-use bench::{load::Load, report::Report, target::Target};
+use bench::{load::Load, report::Report, target::Target, transport::Transport};
 
 const VIEWERS: u32 = 7;
 
@@ -22,6 +22,8 @@ fn load() -> Load {
         storm: 0,
         relay_pid: Some(std::process::id()),
         tls: None,
+        transport: Transport::WebSocket,
+        elsewhere: None,
     }
 }
 

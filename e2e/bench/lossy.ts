@@ -6,10 +6,18 @@ import type { Part } from "./part.ts";
 import { load, median, type Report, spread } from "./relay_load.ts";
 import type { Stage } from "./stage.ts";
 
-/** Each way. "40 ms" may be meant there and back or each way; both are measured. */
-const DELAYS_MS = [20, 40];
+/**
+ * The links of the target. "40 ms" may be meant there and back or each way: both are measured. TCP has what Linux has by default, and what an
+ * operator may give it; QUIC has its own.
+ */
+const LINKS = [
+  { delayMs: 20, tcp: "cubic" },
+  { delayMs: 40, tcp: "cubic" },
+  { delayMs: 20, tcp: "bbr" },
+] as const;
+type Link = (typeof LINKS)[number];
 /** That of the drawing. */
-const DRAWN_DELAY_MS = 20;
+const DRAWN: Link = LINKS[0];
 /** What the target is for. */
 const LOSS_PERCENT = 2;
 const LOSSES = [0, 0.5, 1, 2, 3, 5];
@@ -68,14 +76,16 @@ function words(run: Run, transport: Transport): string {
   return `${NAMES[transport]} p50 ${p50.toFixed(0)}, p95 ${p95.toFixed(0)}, p99 ${p99.toFixed(0)} ms, ${leftOut(report).toFixed(2)} % of the chunks left out`;
 }
 
-/** "2 % loss and 40 ms there and back" */
-const named = ({ lossPercent, delayMs }: Weather) => `${lossPercent} % loss and ${2 * delayMs} ms there and back`;
+/** "2 % loss, 40 ms there and back, TCP with CUBIC" */
+const named = ({ lossPercent, delayMs, tcp }: Weather) =>
+  `${lossPercent} % loss, ${2 * delayMs} ms there and back, TCP with ${tcp.toUpperCase()}`;
 
-/** What came out behind the link that the target is for, with this delay. */
-function findings(all: Run[], delayMs: number): Finding[] {
-  const weather = { lossPercent: LOSS_PERCENT, delayMs };
+/** What came out behind a link that the target is for. */
+function findings(all: Run[], link: Link): Finding[] {
+  const weather = { lossPercent: LOSS_PERCENT, ...link };
   const runs = all.filter((run) => named(run.weather) === named(weather));
   if (runs.length === 0) return [];
+  const id = `${2 * link.delayMs}_${link.tcp}`;
   const of = (transport: Transport, value: (report: Report) => number) =>
     runs.map(({ reports }) => value(reports[transport]));
   const shares = runs.map(({ reports }) => p95(reports.webtransport) / p95(reports.websocket));
@@ -83,14 +93,14 @@ function findings(all: Run[], delayMs: number): Finding[] {
     (run, n) => `run ${n + 1}: ${TRANSPORTS.map((one) => words(run, one)).join("; ")}; ${lossWords(run.carried)}`,
   );
   const rows = TRANSPORTS.map((transport) => ({
-    id: `lossy_${transport}_${2 * delayMs}`,
+    id: `lossy_${transport}_${id}`,
     what: `${NAMES[transport]} behind ${named(weather)}`,
     result: `p50 ${spread(of(transport, p50), "ms", 0)}, p95 ${spread(of(transport, p95), "ms", 0)}`,
     value: median(of(transport, p95)),
     notes: `${spread(of(transport, leftOut), "%", 2)} of the chunks left out; ${VIEWERS} viewers, ${runs.length} runs.`,
   }));
   const share: Finding = {
-    id: `lossy_share_${2 * delayMs}`,
+    id: `lossy_share_${id}`,
     what: `${named(weather)}: WebTransport's p95 as a share of WebSocket's`,
     result: spread(shares, "x", 2),
     value: median(shares),
@@ -100,23 +110,23 @@ function findings(all: Run[], delayMs: number): Finding[] {
   return [...rows, share];
 }
 
-function notMeasured(why: string): Finding {
-  const what = named({ lossPercent: LOSS_PERCENT, delayMs: DRAWN_DELAY_MS });
-  return { id: "lossy_not_measured", what, result: "not measured", value: 0, notes: `${why}.` };
+function notMeasured(weather: Weather, why: string): Finding {
+  const id = `lossy_not_measured_${2 * weather.delayMs}_${weather.tcp}`;
+  return { id, what: named(weather), result: "not measured", value: 0, notes: `${why}.` };
 }
 
 /** The links in the order they are measured in: those of the target in several runs, which take turns. */
 function plan(stage: Stage): Weather[] {
-  const rounds = Array.from({ length: stage.quick ? 1 : ROUNDS }, () => DELAYS_MS);
-  const ofTarget = rounds.flat().map((delayMs) => ({ lossPercent: LOSS_PERCENT, delayMs }));
+  const rounds = Array.from({ length: stage.quick ? 1 : ROUNDS }, () => LINKS);
+  const ofTarget = rounds.flat().map((link) => ({ lossPercent: LOSS_PERCENT, ...link }));
   const losses = stage.quick ? [] : LOSSES.filter((lossPercent) => lossPercent !== LOSS_PERCENT);
-  return [...ofTarget, ...losses.map((lossPercent) => ({ lossPercent, delayMs: DRAWN_DELAY_MS }))];
+  return [...ofTarget, ...losses.map((lossPercent) => ({ lossPercent, ...DRAWN }))];
 }
 
 export const lossyPart: Part = {
   name: "lossy",
   title: "Loss of packets against latency",
-  about: `Viewers in a network namespace behind a link that loses packets at random, each way, and delays all of them by ${DELAYS_MS.join(" or ")} ms,
+  about: `Viewers in a network namespace behind a link that loses packets at random, each way, and delays all others by the same time,
 each way; nothing limits its speed. ${VIEWERS} viewers over WebSocket and ${VIEWERS} over WebTransport at the same time, each
 with a stream of 2.5 Mbit/s in 30 chunks/s and segments of ${SEGMENT_SECONDS} s, whose broadcaster is beside the relay. From the planned moment of a
 chunk to its last byte at a viewer, in its order, over all chunks that came; what was left out to stay at the live edge is told beside.`,
@@ -126,15 +136,16 @@ chunk to its last byte at a viewer, in its order, over all chunks that came; wha
     const pid = system.relays[0]?.program.pid;
     if (pid === undefined) throw new Error("no relay");
     const runs: Run[] = [];
+    const missing = new Map<string, Finding>();
     await stage.measure(async () => {
       for (const weather of plan(stage)) {
         const run = await over(system.url, pid, weather, stage.quick ? SECONDS_QUICK : SECONDS);
-        if (typeof run === "string") return [notMeasured(run)];
-        runs.push(run);
+        if (typeof run === "string") missing.set(named(weather), notMeasured(weather, run));
+        else runs.push(run);
       }
-      return DELAYS_MS.flatMap((delayMs) => findings(runs, delayMs));
+      return [...LINKS.flatMap((link) => findings(runs, link)), ...missing.values()];
     });
-    const drawn = runs.filter(({ weather }) => weather.delayMs === DRAWN_DELAY_MS);
+    const drawn = runs.filter(({ weather }) => weather.delayMs === DRAWN.delayMs && weather.tcp === DRAWN.tcp);
     const losses = [...new Set(drawn.map(({ weather }) => weather.lossPercent))].sort((a, b) => a - b);
     if (losses.length < 2) return;
     const line = (transport: Transport, name: string, value: (report: Report) => number): Line => ({
@@ -146,7 +157,7 @@ chunk to its last byte at a viewer, in its order, over all chunks that came; wha
     });
     stage.chart({
       id: "lossy_latency",
-      title: `Loss against latency, ${2 * DRAWN_DELAY_MS} ms there and back`,
+      title: `Loss against latency, ${2 * DRAWN.delayMs} ms there and back`,
       x: { label: "packets lost (%)" },
       y: { label: "planned to delivered (ms)", logarithmic: true },
       lines: TRANSPORTS.flatMap((transport) => [line(transport, "p50", p50), line(transport, "p95", p95)]),

@@ -20,6 +20,10 @@ struct Flags {
     #[arg(long, default_value_t = 20, value_name = "MILLISECONDS")]
     delay: u64,
 
+    /// The congestion control of TCP that goes by the link, such as cubic or bbr [default: the machine's]
+    #[arg(long, value_name = "NAME")]
+    tcp: Option<String>,
+
     /// The same losses come again with the same seed
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
@@ -30,9 +34,9 @@ struct Flags {
 async fn main() -> anyhow::Result<()> {
     use bench::link::{FAR, Link, NEAR, Weather};
     use tokio::signal::unix::{SignalKind, signal};
-    let Flags { loss, delay, seed } = Flags::parse();
+    let Flags { loss, delay, tcp, seed } = Flags::parse();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let link = Link::open(Weather { loss_percent: loss, delay: Duration::from_millis(delay), seed })?;
+    let link = Link::open(&Weather { loss_percent: loss, delay: Duration::from_millis(delay), tcp, seed })?;
     println!("{}", serde_json::json!({ "namespace": link.namespace(), "near": NEAR, "far": FAR }));
     tokio::select! {
         _ = interrupt.recv() => {}

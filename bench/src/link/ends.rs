@@ -18,6 +18,9 @@ const PACKET_BYTES_MAX: u16 = 1500;
 /// some on its own account.
 const DEVICE_PACKETS_MAX: &str = "10000";
 
+/// The network of both ends.
+const NETWORK: &str = "198.18.0.0/30";
+
 /// A link that is open.
 #[derive(Debug)]
 pub struct Link {
@@ -43,18 +46,18 @@ impl Link {
     ///
     /// # Errors
     /// In words when it is not allowed here, or something is missing.
-    pub fn open(weather: Weather) -> Result<Self> {
+    pub fn open(weather: &Weather) -> Result<Self> {
         ensure!((0.0..=100.0).contains(&weather.loss_percent), "give a loss of 0 to 100 %");
         ensure!(weather.delay <= DELAY_MAX, "give a delay of at most {} ms", DELAY_MAX.as_millis());
         let holder = Holder::new()?;
         let (near, far) = (device()?, device()?);
         let name = far.name()?;
         run("ip", &["link", "set", &name, "netns", &holder.pid()])?;
-        set_up(&[], &near.name()?, &format!("{NEAR}/30"))?;
+        set_up(&[], &near.name()?, &NEAR.to_string(), weather)?;
         let inside = ["nsenter", "--net", "--target", &holder.pid()];
         let [nsenter, rest @ ..] = inside;
         run(nsenter, &[&rest[..], &["ip", "link", "set", "lo", "up"]].concat())?;
-        set_up(&inside, &name, &format!("{FAR}/30"))?;
+        set_up(&inside, &name, &FAR.to_string(), weather)?;
         let (near, far) = (Arc::new(near), Arc::new(far));
         let loss = |way| Loss::new(weather.loss_percent, weather.seed.wrapping_mul(2).wrapping_add(way));
         let to_far = Way::begin(Arc::clone(&near), Arc::clone(&far), loss(0), weather.delay, "to far")?;
@@ -104,10 +107,15 @@ fn device() -> Result<SyncDevice> {
         .context("no TUN device can be made here; it takes root, and /dev/net/tun")
 }
 
-/// Gives a device its address; `within`: the command that leads to its namespace.
-fn set_up(within: &[&str], name: &str, address: &str) -> Result<()> {
+/// Gives a device its address, and what goes by it its congestion control: the rest of the machine keeps its own. `within`: the command
+/// that leads to its namespace.
+fn set_up(within: &[&str], name: &str, address: &str, weather: &Weather) -> Result<()> {
+    let network = format!("{address}/30");
+    let given = ["ip", "address", "add", &network, "dev", name];
     let up = ["ip", "link", "set", name, "txqueuelen", DEVICE_PACKETS_MAX, "up"];
-    for command in [&["ip", "address", "add", address, "dev", name][..], &up] {
+    let route = |tcp| ["ip", "route", "change", NETWORK, "dev", name, "src", address, "congctl", tcp];
+    let route = weather.tcp.as_deref().map(route);
+    for command in [&given[..], &up].into_iter().chain(route.as_ref().map(|route| &route[..])) {
         let whole = [within, command].concat();
         let [program, args @ ..] = &whole[..] else { continue };
         run(program, args)?;
