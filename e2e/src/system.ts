@@ -117,10 +117,7 @@ export class System {
       const port = await freePort();
       const publicPort = await options.publicPort(name, port);
       flags.push("--listen", `127.0.0.1:${port}`, "--public-url", `ws://127.0.0.1:${publicPort}/ws`);
-    } else if (options.everywhere) {
-      const port = await freePort();
-      flags.push("--listen", `0.0.0.0:${port}`, "--public-url", `ws://127.0.0.1:${port}/ws`);
-    } else flags.push("--listen", "127.0.0.1:0");
+    } else flags.push("--listen", options.everywhere ? "0.0.0.0:0" : "127.0.0.1:0");
     if (options.publicUdpPort) {
       const port = await freeUdpPort();
       const publicPort = await options.publicUdpPort(name, port);
