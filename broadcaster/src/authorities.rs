@@ -59,11 +59,7 @@ impl Authorities {
             certificates.push(parsed);
             roots.add(certificate).map_err(unusable)?;
         }
-        let relays = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let relays = tls(roots).map_err(unusable)?;
         Ok(Self { more: Some(Arc::new(More { certificates, relays: Arc::new(relays) })) })
     }
 
@@ -77,4 +73,24 @@ impl Authorities {
     pub(crate) fn websocket(&self) -> Option<Connector> {
         self.more.as_ref().map(|more| Connector::Rustls(Arc::clone(&more.relays)))
     }
+
+    /// What secures QUIC, to relays that show a certificate of an authority.
+    pub(crate) async fn quic(&self) -> Result<Arc<ClientConfig>, String> {
+        if let Some(more) = &self.more {
+            return Ok(Arc::clone(&more.relays));
+        }
+        // Reading the system's may take a moment.
+        let reading = tokio::task::spawn_blocking(|| {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            tls(roots)
+        });
+        reading.await.map_err(|error| error.to_string())?.map(Arc::new).map_err(|error| error.to_string())
+    }
+}
+
+fn tls(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

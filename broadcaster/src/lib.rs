@@ -4,7 +4,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use broadcaster::{Authorities, Broadcast, BroadcastOptions, Quality, SoundChoice, SourceChoice};
+//! use broadcaster::{Authorities, Broadcast, BroadcastOptions, Quality, SoundChoice, SourceChoice, TransportChoice};
 //!
 //! let broadcast = Broadcast::start(BroadcastOptions {
 //!     directory: "http://localhost:5000".parse()?,
@@ -19,6 +19,7 @@
 //!     quality: Quality::P720At30,
 //!     bitrate_kbit_s: None,
 //!     small_picture: false,
+//!     transport: TransportChoice::Auto,
 //!     ffmpeg: "ffmpeg".into(),
 //! })
 //! .await?;
@@ -41,6 +42,7 @@ pub mod directory_client;
 pub mod options;
 pub mod sources;
 pub mod status;
+pub mod transport;
 
 mod claim;
 mod ffmpeg;
@@ -58,3 +60,4 @@ pub use authorities::Authorities;
 pub use broadcast::{Broadcast, StartError};
 pub use options::{BroadcastOptions, Quality, SoundChoice, SourceChoice};
 pub use status::{BroadcastState, BroadcastStatus, WatchLink};
+pub use transport::{Transport, TransportChoice};

@@ -8,7 +8,7 @@ use thiserror::Error;
 use ts_rs::TS;
 use url::Url;
 
-use crate::authorities::Authorities;
+use crate::{authorities::Authorities, transport::TransportChoice};
 
 /// Everything a broadcast needs to know.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct BroadcastOptions {
     pub bitrate_kbit_s: Option<u32>,
     /// Whether a second, smaller picture is sent as well, for viewers on slow connections.
     pub small_picture: bool,
+    /// What the stream travels by.
+    pub transport: TransportChoice,
     /// The ffmpeg command: a path, or a name that is looked up in `PATH`.
     pub ffmpeg: PathBuf,
 }

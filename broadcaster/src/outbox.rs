@@ -7,9 +7,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
 use protocol::{
-    TrackInfo,
+    TrackInfo, TrackNumber,
     seal::{SealError, Sealer},
 };
 use tokio::sync::{Notify, watch};
@@ -17,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     directory_client::{DirectoryClock, local_now_us},
     package::packager::{Captured, OutgoingChunk, PICTURE_TRACK, PackageError, Packager, Rendition, SOUND_TRACK},
-    uplink_queue::{Dropped, UplinkQueue},
+    uplink_queue::{Dropped, Next, UplinkQueue},
 };
 
 /// The packager and the queue of one broadcast, shared by its encoders and its uplink.
@@ -56,15 +55,49 @@ pub(crate) struct Lane {
     filled: Arc<Notify>,
 }
 
+/// What a connection on which segments travel apart is to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Send this.
+    Next(Next),
+    /// What is under way of segments before this one is of no use any more.
+    Overtaken(u32),
+}
+
 impl Lane {
-    /// The next message for this connection, as soon as there is one. May be cancelled without a loss.
-    pub(crate) async fn next(&self) -> Bytes {
+    /// What is next for this connection, as soon as there is something. May be cancelled without a loss.
+    pub(crate) async fn next(&self) -> Next {
         loop {
             let next = self.outbox.inner().lane(self.id).and_then(|lane| lane.queue.next());
-            if let Some(message) = next {
-                return message;
+            if let Some(next) = next {
+                return next;
             }
             self.filled.notified().await;
+        }
+    }
+
+    /// What is to be done where segments travel apart: what [`Self::next`] gives while there is room for it, and what is of no use any more
+    /// of segments before `segment_first`, which is the one that is known. May be cancelled without a loss.
+    pub(crate) async fn work(&self, has_room: bool, segment_first: u32) -> Work {
+        loop {
+            let work = self.outbox.inner().lane(self.id).and_then(|lane| {
+                let first = lane.queue.segment_first();
+                if first > segment_first {
+                    return Some(Work::Overtaken(first));
+                }
+                has_room.then(|| lane.queue.next()).flatten().map(Work::Next)
+            });
+            if let Some(work) = work {
+                return work;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// So many chunks of a track, which this lane had given out, were not sent after all.
+    pub(crate) fn lost(&self, track: TrackNumber, chunks: u64) {
+        if let Some(lane) = self.outbox.inner().lane(self.id) {
+            lane.queue.lost(track, chunks);
         }
     }
 }
@@ -181,8 +214,9 @@ impl Outbox {
         }
     }
 
-    /// A new connection begins, with these tracks: it gets init segments and the current segment first.
-    pub(crate) fn open(self: &Arc<Self>, tracks: &[TrackInfo]) -> Lane {
+    /// A new connection begins, with these tracks: it gets init segments and the current segment first. `segments_apart`: they do not wait
+    /// for each other on it.
+    pub(crate) fn open(self: &Arc<Self>, tracks: &[TrackInfo], segments_apart: bool) -> Lane {
         let mut inner = self.inner();
         inner.lanes_opened += 1;
         let id = inner.lanes_opened;
@@ -193,7 +227,7 @@ impl Outbox {
             None => inner.fullest().map(|lane| lane.queue.clone()),
         };
         if let Some(queue) = &mut queue {
-            queue.begin_connection(tracks.iter().map(|track| track.track).collect());
+            queue.begin_connection(tracks.iter().map(|track| track.track).collect(), segments_apart);
         }
         inner.lanes.extend(queue.map(|queue| LaneState { id, attached: true, queue, filled: Arc::clone(&filled) }));
         drop(inner);
@@ -254,6 +288,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use futures_util::FutureExt as _;
     use protocol::{
         MediaHeader, MediaKind, StreamId,
@@ -282,11 +317,15 @@ mod tests {
         (Arc::new(outbox), Opener::new(key, stream()))
     }
 
+    fn waiting(lane: &Lane) -> impl Iterator<Item = Next> {
+        std::iter::from_fn(|| lane.next().now_or_never())
+    }
+
     /// What waits to be sent, all of which a viewer must open or know already: the messages with init segments, and how many
     /// chunks were new.
     fn drain(lane: &Lane, opener: &mut Opener) -> (Vec<Bytes>, usize) {
         let (mut inits, mut chunks) = (Vec::new(), 0);
-        while let Some(message) = lane.next().now_or_never() {
+        for message in waiting(lane).flat_map(Next::messages) {
             match opener.open(&mut message.to_vec()).unwrap() {
                 Opened::Payload(MediaHeader { kind: MediaKind::Init, .. }, _) => inits.push(message),
                 Opened::Payload(..) => chunks += 1,
@@ -302,7 +341,7 @@ mod tests {
         let mut sent = Vec::new();
         for last in [1, 1, 2] {
             outbox.picture_config(Rendition::Full, &config(last), (64, 64), 30.0).unwrap();
-            let lane = outbox.open(&outbox.tracks().borrow().clone());
+            let lane = outbox.open(&outbox.tracks().borrow().clone(), false);
             outbox.picture(Rendition::Full, b"frame", true, local_now_us(), 1_000).unwrap();
             outbox.picture(Rendition::Full, b"frame", false, local_now_us(), 1_000).unwrap();
             let (inits, chunks) = drain(&lane, &mut opener);
@@ -318,7 +357,7 @@ mod tests {
     fn segments_that_are_left_out_are_not_taken_for_tampered_ones() {
         let (outbox, mut opener) = sealing();
         outbox.picture_config(Rendition::Full, &config(1), (64, 64), 30.0).unwrap();
-        let lane = outbox.open(&outbox.tracks().borrow().clone());
+        let lane = outbox.open(&outbox.tracks().borrow().clone(), false);
         let (began_us, mut opened) = (local_now_us(), 0);
         for n in 0..600 {
             outbox.picture(Rendition::Full, b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
@@ -338,8 +377,8 @@ mod tests {
         let (outbox, _) = sealing();
         outbox.picture_config(Rendition::Full, &config(1), (64, 64), 30.0).unwrap();
         let tracks = outbox.tracks().borrow().clone();
-        let (began_us, first) = (local_now_us(), outbox.open(&tracks));
-        let all = |lane: &Lane| std::iter::from_fn(|| lane.next().now_or_never()).collect::<Vec<_>>();
+        let (began_us, first) = (local_now_us(), outbox.open(&tracks, false));
+        let all = |lane: &Lane| waiting(lane).flat_map(Next::messages).collect::<Vec<_>>();
         let leave = |numbers: std::ops::Range<u64>| {
             for n in numbers {
                 outbox.picture(Rendition::Full, b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
@@ -349,7 +388,7 @@ mod tests {
         let mut sent = all(&first);
         leave(40..70);
         sent.extend(all(&first));
-        let second = outbox.open(&tracks);
+        let second = outbox.open(&tracks, false);
         leave(70..75);
         sent.extend(all(&first));
         let again = all(&second);
@@ -363,7 +402,7 @@ mod tests {
         let (outbox, mut opener) = sealing();
         outbox.picture_config(Rendition::Full, &config(1), (64, 64), 30.0).unwrap();
         let tracks = outbox.tracks().borrow().clone();
-        let (stuck, lane) = (outbox.open(&tracks), outbox.open(&tracks));
+        let (stuck, lane) = (outbox.open(&tracks, false), outbox.open(&tracks, false));
         let (began_us, mut opened) = (local_now_us(), 0);
         for n in 0..600 {
             outbox.picture(Rendition::Full, b"frame", n % 60 == 0, began_us + n * 33_333, 33_333).unwrap();
@@ -375,8 +414,8 @@ mod tests {
         // The last connection may go, too: the next one begins at the newest key frame.
         drop(lane);
         outbox.picture(Rendition::Full, b"frame", false, began_us + 20_000_000, 33_333).unwrap();
-        let next = outbox.open(&tracks);
-        assert_eq!(std::iter::from_fn(|| next.next().now_or_never()).count(), 62);
+        let next = outbox.open(&tracks, false);
+        assert_eq!(waiting(&next).flat_map(Next::messages).count(), 62);
     }
 
     #[tokio::test]

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use ts_rs::TS;
 use url::Url;
 
+use crate::transport::Transport;
+
 /// How long it is said that a line is good again: what people read once.
 const GOOD_AGAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -108,6 +110,8 @@ pub struct BroadcastStatus {
     pub sound: bool,
     /// The relay it is sent to.
     pub relay: Option<RelayName>,
+    /// What it travels by to that relay.
+    pub transport: Option<Transport>,
 }
 
 /// Where every part of a broadcast writes what it knows of its status.
@@ -157,6 +161,7 @@ impl StatusBoard {
             encoder: encoder.to_owned(),
             sound,
             relay: None,
+            transport: None,
         });
         Self { status, notes: Arc::default() }
     }

@@ -5,7 +5,11 @@ mod connection;
 mod course;
 mod flight;
 mod gauge;
+mod known_ways;
 mod leg;
+mod line;
+mod opening;
+mod race;
 mod route;
 
 use std::{
@@ -22,7 +26,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authorities::Authorities,
     claim::Claim,
     directory_client::{DirectoryError, local_now_us},
     outbox::Outbox,
@@ -32,6 +35,7 @@ use crate::{
 };
 
 use course::Course;
+pub(crate) use opening::Ways;
 
 /// How often silence is looked for and figures are brought up to date: a tenth of a client's patience.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,7 +49,8 @@ const SOUND_START_TIME_MAX: Duration = Duration::from_secs(3);
 /// Everything the uplink needs.
 pub(crate) struct Uplink {
     pub(crate) claim: Arc<Claim>,
-    pub(crate) authorities: Authorities,
+    /// How relays are reached.
+    pub(crate) ways: Ways,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) has_picture: bool,
     pub(crate) has_small_picture: bool,

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use protocol::TrackNumber;
+use protocol::{TrackNumber, limits::SEGMENT_BEHIND_TIME_MAX};
 
 use crate::package::packager::OutgoingChunk;
 
@@ -17,6 +17,26 @@ const WAITING_TIME_US_MAX: u64 = 1_500_000;
 
 /// What waits for less than this, in microseconds, is sent although the line is slow: a frame or two, and their sound.
 const WORTH_SENDING_US: u64 = 150_000;
+
+/// Where each segment travels apart from the others, what has waited for this long when a key frame comes, in microseconds, is left
+/// out for it: the key frame then waits for nothing at all.
+const OVERTAKEN_TIME_US: u64 = SEGMENT_BEHIND_TIME_MAX.as_micros() as u64;
+
+/// What a connection is to send next.
+#[derive(Debug, Clone)]
+pub(crate) struct Next {
+    /// The message with the chunk's init segment, where that goes before it.
+    pub(crate) init: Option<Bytes>,
+    /// The chunk.
+    pub(crate) chunk: OutgoingChunk,
+}
+
+impl Next {
+    /// The messages, in their order.
+    pub(crate) fn messages(self) -> impl Iterator<Item = Bytes> {
+        self.init.into_iter().chain([self.chunk.message])
+    }
+}
 
 /// What was left out since the broadcast began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +57,8 @@ pub(crate) struct UplinkQueue {
     kept_bytes: usize,
     inits_sent: BTreeMap<TrackNumber, Bytes>,
     tracks: Vec<TrackNumber>,
+    /// Segments travel apart from each other on the present connection.
+    segments_apart: bool,
     wants_cut: bool,
     /// What belongs to an earlier segment needs something that was left out.
     segment_first: u32,
@@ -55,6 +77,7 @@ impl UplinkQueue {
             kept_bytes: 0,
             inits_sent: BTreeMap::new(),
             tracks: Vec::new(),
+            segments_apart: false,
             wants_cut: true,
             segment_first: 0,
             dropped: Dropped { frames: 0, segments: 0 },
@@ -64,7 +87,8 @@ impl UplinkQueue {
 
     /// A chunk was made.
     pub(crate) fn push(&mut self, chunk: OutgoingChunk) {
-        if chunk.cut {
+        let cut = chunk.cut;
+        if cut {
             if std::mem::take(&mut self.wants_cut) {
                 self.segment_first = chunk.segment;
             }
@@ -76,7 +100,8 @@ impl UplinkQueue {
         self.waiting_bytes += chunk.message.len();
         self.kept_bytes += chunk.message.len();
         self.chunks.push_back(chunk);
-        if self.is_behind() {
+        let overtakes = cut && self.segments_apart && self.waits_us() > OVERTAKEN_TIME_US;
+        if overtakes || self.is_behind() {
             self.catch_up();
         }
         if self.kept_bytes > 2 * WAITING_BYTES_MAX {
@@ -84,27 +109,43 @@ impl UplinkQueue {
         }
     }
 
-    /// The next message to send on the present connection.
-    pub(crate) fn next(&mut self) -> Option<Bytes> {
+    /// What is to be sent next on the present connection.
+    pub(crate) fn next(&mut self) -> Option<Next> {
         while let Some(chunk) = self.chunks.get(self.sent)
             && (!self.tracks.contains(&chunk.track) || chunk.segment < self.segment_first)
         {
             self.waiting_bytes -= chunk.message.len();
             self.sent += 1;
         }
-        let chunk = self.chunks.get(self.sent)?;
-        if self.inits_sent.get(&chunk.track) != Some(&chunk.init) {
-            self.inits_sent.insert(chunk.track, chunk.init.clone());
-            return Some(chunk.init.clone());
+        let chunk = self.chunks.get(self.sent)?.clone();
+        let is_known = self.inits_sent.get(&chunk.track) == Some(&chunk.init);
+        let init = (!is_known).then(|| chunk.init.clone());
+        if let Some(init) = &init {
+            self.inits_sent.insert(chunk.track, init.clone());
         }
         self.sent += 1;
         self.waiting_bytes -= chunk.message.len();
-        Some(chunk.message.clone())
+        Some(Next { init, chunk })
     }
 
-    /// A new connection, on which these tracks are registered: init segments and the current segment again.
-    pub(crate) fn begin_connection(&mut self, tracks: Vec<TrackNumber>) {
+    /// What is under way of segments before this one is of no use any more.
+    pub(crate) const fn segment_first(&self) -> u32 {
+        self.segment_first
+    }
+
+    /// So many chunks of a track, which had been given out, were not sent after all.
+    pub(crate) fn lost(&mut self, track: TrackNumber, chunks: u64) {
+        if track == self.leading && chunks > 0 {
+            self.dropped.frames += chunks;
+            self.dropped.segments += 1;
+        }
+    }
+
+    /// A new connection, on which these tracks are registered: init segments and the current segment again. `segments_apart`: they do
+    /// not wait for each other on it.
+    pub(crate) fn begin_connection(&mut self, tracks: Vec<TrackNumber>, segments_apart: bool) {
         self.tracks = tracks;
+        self.segments_apart = segments_apart;
         self.inits_sent.clear();
         match self.newest_cut() {
             Some(cut) => {
@@ -224,7 +265,7 @@ mod tests {
 
     fn queue() -> UplinkQueue {
         let mut queue = UplinkQueue::new(PICTURE_TRACK);
-        queue.begin_connection(BOTH.to_vec());
+        queue.begin_connection(BOTH.to_vec(), false);
         queue
     }
 
@@ -233,7 +274,8 @@ mod tests {
     }
 
     fn sent(queue: &mut UplinkQueue) -> Vec<String> {
-        std::iter::from_fn(|| queue.next()).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()).collect()
+        let messages = std::iter::from_fn(|| queue.next()).flat_map(Next::messages);
+        messages.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()).collect()
     }
 
     #[test]
@@ -250,7 +292,7 @@ mod tests {
     #[test]
     fn tracks_that_the_relay_does_not_know_are_kept_from_it() {
         let mut queue = queue();
-        queue.begin_connection(vec![PICTURE_TRACK]);
+        queue.begin_connection(vec![PICTURE_TRACK], false);
         queue.push(frame(0));
         queue.push(chunk(0, SOUND_TRACK, 1));
         queue.push(frame(1));
@@ -265,7 +307,7 @@ mod tests {
             sent(&mut queue);
         });
         queue.push(frame(70));
-        queue.begin_connection(BOTH.to_vec());
+        queue.begin_connection(BOTH.to_vec(), false);
         let again = sent(&mut queue);
         assert_eq!((again[0].as_str(), again[1].as_str(), again.len()), ("init 1", "1:60", 12));
         assert_eq!(queue.dropped(), Dropped::default());
@@ -304,22 +346,50 @@ mod tests {
         let mut queue = queue();
         let late = |n: u64| OutgoingChunk { segment: 1, ..chunk(n, SMALL_PICTURE_TRACK, 1) };
         let all = [PICTURE_TRACK, SMALL_PICTURE_TRACK].to_vec();
-        queue.begin_connection(all.clone());
+        queue.begin_connection(all.clone(), false);
         queue.push(frame(0));
         assert_eq!(sent(&mut queue), ["init 1", "1:0"]);
         queue.push(frame(60));
         queue.push(late(59));
         queue.push(chunk(60, SMALL_PICTURE_TRACK, 1));
         assert_eq!(sent(&mut queue), ["1:60", "init 3", "3:59", "3:60"]);
-        queue.begin_connection(all);
+        queue.begin_connection(all, false);
         assert_eq!(sent(&mut queue), ["init 1", "1:60", "init 3", "3:60"]);
+    }
+
+    #[test]
+    fn key_frame_overtakes_what_waits_where_segments_travel_apart() {
+        for (apart, waiting) in [(true, 10), (true, 20), (false, 20)] {
+            let mut queue = queue();
+            queue.begin_connection(BOTH.to_vec(), apart);
+            (0..60 - waiting).for_each(|n| queue.push(frame(n)));
+            sent(&mut queue);
+            assert_eq!(queue.segment_first(), 1);
+            (60 - waiting..61).for_each(|n| queue.push(frame(n)));
+            let next = queue.next().unwrap();
+            if apart && waiting == 20 {
+                assert_eq!((next.chunk.segment, queue.segment_first()), (2, 2));
+                assert_eq!(queue.dropped(), Dropped { frames: waiting, segments: 1 });
+            } else {
+                assert_eq!((next.chunk.segment, queue.segment_first(), queue.dropped().frames), (1, 1, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_given_out_and_not_sent_counts_as_left_out() {
+        let mut queue = queue();
+        queue.lost(PICTURE_TRACK, 0);
+        queue.lost(SOUND_TRACK, 3);
+        queue.lost(PICTURE_TRACK, 3);
+        assert_eq!(queue.dropped(), Dropped { frames: 3, segments: 1 });
     }
 
     #[test]
     fn nobody_connected_keeps_no_more_than_the_current_segment() {
         let mut queue = queue();
         (0..1_000).for_each(|n| queue.push(frame(n)));
-        queue.begin_connection(BOTH.to_vec());
+        queue.begin_connection(BOTH.to_vec(), false);
         assert_eq!(sent(&mut queue)[1], "1:960");
         assert_eq!(queue.dropped(), Dropped { frames: 960, segments: 16 });
     }
@@ -343,10 +413,10 @@ mod tests {
             let (mut n, mut newest): (u64, Option<u64>) = (0, None);
             for (step, bytes) in steps {
                 match step {
-                    0 => { queue.begin_connection(BOTH.to_vec()); newest = None; }
-                    1..=3 => while let Some(message) = queue.next() {
-                        let text = String::from_utf8(message.to_vec()).unwrap();
-                        let Some(number) = text.strip_prefix("1:") else { continue };
+                    0 => { queue.begin_connection(BOTH.to_vec(), false); newest = None; }
+                    1..=3 => while let Some(next) = queue.next() {
+                        let text = String::from_utf8(next.chunk.message.to_vec()).unwrap();
+                        let number = text.strip_prefix("1:").unwrap();
                         let number: u64 = number.trim_start_matches('0').parse().unwrap_or(0);
                         let follows = newest.is_some_and(|newest| newest + 1 == number);
                         prop_assert!(follows || number.is_multiple_of(10), "{number} after {newest:?}");

@@ -2,6 +2,7 @@
 
 use broadcaster::{
     Authorities, BroadcastOptions, BroadcastState, BroadcastStatus, Quality, SoundChoice, SourceChoice,
+    TransportChoice,
     sources::{self, SourceInfo},
 };
 use futures_util::{StreamExt as _, pin_mut};
@@ -144,6 +145,7 @@ pub(crate) async fn start_broadcast(
         quality,
         bitrate_kbit_s: None,
         small_picture,
+        transport: TransportChoice::default(),
         ffmpeg,
     };
     on_air.start(options).await

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{anyhow, bail};
 use broadcaster::{
     Authorities, Broadcast, BroadcastOptions, BroadcastState, Quality, SoundChoice, SourceChoice, StartError,
-    directory_client::DirectoryError,
+    TransportChoice, directory_client::DirectoryError,
 };
 use clap::{Parser, ValueEnum};
 use protocol::{ErrorCode, Secret, http::Visibility};
@@ -74,6 +74,10 @@ struct Arguments {
     #[arg(long)]
     small_picture: bool,
 
+    /// What the stream travels by: `auto` is WebTransport (UDP) where the relay offers it and the network lets it through, else WebSocket
+    #[arg(long, value_enum, default_value = "auto")]
+    transport: TransportArgument,
+
     /// The ffmpeg to use: a path, or a name that is looked up in PATH
     #[arg(long, env = "DEAD_STREAMING_FFMPEG", default_value = "ffmpeg")]
     ffmpeg: PathBuf,
@@ -88,6 +92,13 @@ enum VisibilityArgument {
     Public,
     Unlisted,
     Password,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TransportArgument {
+    Auto,
+    Websocket,
+    Webtransport,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -150,6 +161,11 @@ impl Arguments {
             quality: self.quality,
             bitrate_kbit_s: self.bitrate,
             small_picture: self.small_picture,
+            transport: match self.transport {
+                TransportArgument::Auto => TransportChoice::Auto,
+                TransportArgument::Websocket => TransportChoice::Websocket,
+                TransportArgument::Webtransport => TransportChoice::Webtransport,
+            },
             ffmpeg: self.ffmpeg.clone(),
         })
     }

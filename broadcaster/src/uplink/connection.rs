@@ -5,35 +5,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use protocol::{
-    ErrorCode, MediaHeader, MediaKind, PROTOCOL_VERSION, Secret, TrackInfo,
+    ErrorCode, PROTOCOL_VERSION, Secret, TrackInfo,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
     http::RelayAddress,
-    limits::{CONTROL_BYTES_MAX, FIRST_MESSAGE_TIME_MAX},
+    limits::{CLIENT_PATIENCE, FIRST_MESSAGE_TIME_MAX},
 };
-use serde::Serialize;
-use tokio::{net::TcpStream, sync::mpsc, time::timeout};
-use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
-    tungstenite::{Error, Message, protocol::WebSocketConfig},
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::flight::Flight;
-use crate::outbox::Outbox;
+use super::{
+    flight::Flight,
+    line::{Cargo, Ear, Line, LineEnd},
+    opening::Ways,
+};
+use crate::{outbox::Outbox, transport::Transport};
 
-/// How long connecting may take, TLS and upgrade included.
+/// How long connecting may take, by whatever way, TLS and upgrade included.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Bytes that the system may hold on the way out: what it holds can't be left out any more when the uplink is slow, and half a
-/// second at the highest bitrate fills a long path.
-const SEND_BUFFER_BYTES: usize = 512 * 1024;
-
-/// How long saying goodbye may take.
-const GOODBYE_TIME_MAX: Duration = Duration::from_secs(1);
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A session that was silent for longer when it ended, of a relay that speaks four times a second, is not worth trying again soon. Less than
+/// what a connection is left for.
+const SILENT_TIME_MAX: Duration = CLIENT_PATIENCE.saturating_sub(Duration::from_millis(100));
 
 /// Tells connections apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,8 +35,8 @@ pub(super) struct ConnectionId(pub(super) u64);
 /// What a connection tells.
 #[derive(Debug)]
 pub(super) enum News {
-    /// The relay takes the stream.
-    Registered,
+    /// The relay takes the stream, by this way.
+    Registered(Transport),
     /// The relay is alive, and may have said something.
     Heard(Option<ToBroadcaster>),
     /// Nothing follows.
@@ -63,11 +56,11 @@ pub(super) enum End {
 
 /// What one connection needs.
 pub(super) struct Connection {
-    pub(super) id: ConnectionId,
     pub(super) relay: RelayAddress,
     pub(super) ticket: Secret,
     pub(super) tracks: Vec<TrackInfo>,
-    pub(super) connector: Option<Connector>,
+    /// How relays are reached.
+    pub(super) ways: Ways,
     pub(super) outbox: Arc<Outbox>,
     /// What is under way on it.
     pub(super) flight: Flight,
@@ -75,153 +68,95 @@ pub(super) struct Connection {
     pub(super) says: mpsc::Receiver<FromBroadcaster>,
     /// When to leave, after all that was to be said.
     pub(super) leave: CancellationToken,
-    pub(super) news: mpsc::Sender<(ConnectionId, News)>,
+    /// Who hears what the relay says.
+    pub(super) ear: Ear,
 }
 
 impl Connection {
     /// Runs to its end.
     pub(super) async fn run(mut self) {
         let leave = self.leave.clone();
-        let mut socket = match leave.run_until_cancelled(self.open()).await {
+        let mut line = match leave.run_until_cancelled(self.open()).await {
             None => return self.ended(End::Left).await,
             Some(Err(end)) => return self.ended(end).await,
-            Some(Ok(socket)) => socket,
+            Some(Ok(line)) => line,
         };
-        let end = self.send(&mut socket).await;
+        self.ear.note();
+        let registered = leave.run_until_cancelled(self.register(&mut line)).await;
+        if !matches!(registered, Some(Ok(()))) {
+            self.remember(&line);
+            return self.ended(registered.and_then(Result::err).unwrap_or(End::Left)).await;
+        }
+        let end = self.carry(&mut line).await;
+        self.remember(&line);
+        // A connection that was lost can't be said goodbye to.
         let lost = matches!(end, End::Broken(_));
         self.ended(end).await;
-        // A connection that was lost can't be said goodbye to.
         if !lost {
-            let goodbye = async {
-                while let Ok(message) = self.says.try_recv() {
-                    let _ = socket.send(text(&message)).await;
-                }
-                let _ = socket.close(None).await;
-                while let Some(Ok(_)) = socket.next().await {} // what is on its way must not become a reset
-            };
-            let _ = timeout(GOODBYE_TIME_MAX, goodbye).await;
+            let last = std::iter::from_fn(|| self.says.try_recv().ok()).collect();
+            line.goodbye(last).await;
         }
     }
 
-    async fn tell(&self, news: News) {
-        let _ = self.news.send((self.id, news)).await; // nobody listens once the broadcast is over
-    }
-
     async fn ended(&self, end: End) {
-        self.tell(News::Ended(end)).await;
+        self.ear.tell(News::Ended(end)).await;
     }
 
-    async fn open(&self) -> Result<Socket, End> {
+    async fn open(&self) -> Result<Line, End> {
         let name = &self.relay.name;
-        let mut socket = timeout(CONNECT_TIME_MAX, connect(&self.relay, self.connector.clone()))
+        timeout(CONNECT_TIME_MAX, self.ways.open(&self.relay))
             .await
             .map_err(|_| End::Broken(format!("{name} does not answer")))?
-            .map_err(|error| End::Broken(format!("{name} can't be reached ({error})")))?;
+            .map_err(|reason| End::Broken(format!("{name} can't be reached ({reason})")))
+    }
+
+    async fn register(&mut self, line: &mut Line) -> Result<(), End> {
         let hello = ClientHello::RegisterNewStream {
             protocol: PROTOCOL_VERSION,
             ticket: self.ticket.clone(),
             tracks: self.tracks.clone(),
         };
-        socket.send(text(&hello)).await.map_err(|error| self.broken(&error))?;
-        let registered = timeout(FIRST_MESSAGE_TIME_MAX, async {
-            loop {
-                match self.receive(&mut socket).await? {
-                    Some(ToBroadcaster::StreamRegistered { .. }) => return Ok(()),
-                    Some(ToBroadcaster::Error { code, message }) => return Err(End::Refused(code, message)),
-                    _ => {}
-                }
-            }
-        });
-        registered.await.map_err(|_| End::Broken(format!("{name} does not register the stream")))??;
-        Ok(socket)
+        let registering = async {
+            line.say(&hello).await?;
+            while !matches!(line.receive().await?, Some(ToBroadcaster::StreamRegistered { .. })) {}
+            Ok(())
+        };
+        let registered = timeout(FIRST_MESSAGE_TIME_MAX, registering).await;
+        let late = |_| End::Broken(format!("{} does not register the stream", self.relay.name));
+        registered.map_err(late)?.map_err(|end| self.end_of(end))?;
+        self.ear.note();
+        Ok(())
     }
 
-    async fn send(&mut self, socket: &mut Socket) -> End {
-        let lane = self.outbox.open(&self.tracks);
-        self.tell(News::Registered).await;
-        let (mut sink, mut stream) = socket.split();
-        let (_, nothing) = mpsc::channel(1);
-        let mut says = std::mem::replace(&mut self.says, nothing);
-        let sending = async {
-            loop {
-                let next = async {
-                    self.flight.has_room().await;
-                    lane.next().await
-                };
-                let message = tokio::select! {
-                    message = next => {
-                        if is_chunk(&message) {
-                            self.flight.handed(Instant::now());
-                        }
-                        Message::Binary(message)
-                    }
-                    Some(message) = says.recv() => text(&message),
-                };
-                if let Err(error) = sink.send(message).await {
-                    return self.broken(&error);
-                }
-            }
-        };
-        let listening = async {
-            loop {
-                match self.receive(&mut stream).await {
-                    Ok(Some(ToBroadcaster::Error { code, message })) => return End::Refused(code, message),
-                    Ok(message) => self.tell(News::Heard(message)).await,
-                    Err(end) => return end,
-                }
-            }
-        };
+    async fn carry(&mut self, line: &mut Line) -> End {
+        let transport = line.transport();
+        let lane = self.outbox.open(&self.tracks, transport == Transport::Webtransport);
+        self.ear.tell(News::Registered(transport)).await;
+        let leave = self.leave.clone();
+        let mut cargo = Cargo { lane, flight: &self.flight, says: &mut self.says, ear: &mut self.ear };
         let end = tokio::select! {
-            biased; // a relay says why before it breaks off
-            end = listening => end,
-            end = sending => end,
-            () = self.leave.cancelled() => End::Left,
+            biased;
+            end = line.carry(&mut cargo) => Some(end),
+            () = leave.cancelled() => None,
         };
-        self.says = says;
-        end
+        end.map_or(End::Left, |end| self.end_of(end))
     }
 
-    /// The next control message; `None` for anything else that shows a sign of life.
-    async fn receive(
-        &self,
-        stream: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
-    ) -> Result<Option<ToBroadcaster>, End> {
-        match stream.next().await {
-            // What a later version may add is not an error.
-            Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).ok()),
-            Some(Ok(Message::Close(_))) | None => {
-                Err(End::Broken(format!("{} has closed the connection", self.relay.name)))
-            }
-            Some(Ok(_)) => Ok(None),
-            Some(Err(error)) => Err(self.broken(&error)),
+    /// A session that fell silent is not tried again soon: the next connection to that relay goes another way.
+    fn remember(&self, line: &Line) {
+        let is_silent = Instant::now().saturating_duration_since(self.ear.heard_at()) > SILENT_TIME_MAX;
+        if let (Transport::Webtransport, true, Some(address)) = (line.transport(), is_silent, &self.relay.webtransport)
+        {
+            self.ways.refused(address);
         }
     }
 
-    fn broken(&self, error: &Error) -> End {
-        End::Broken(format!("the connection to {} broke ({error})", self.relay.name))
+    fn end_of(&self, end: LineEnd) -> End {
+        let name = &self.relay.name;
+        match end {
+            LineEnd::Closed => End::Broken(format!("{name} has closed the connection")),
+            LineEnd::Broke(error) => End::Broken(format!("the connection to {name} broke ({error})")),
+            LineEnd::Refused(code, message) => End::Refused(code, message),
+        }
     }
-}
-
-/// Whether the relay counts it.
-fn is_chunk(message: &[u8]) -> bool {
-    MediaHeader::decode(message).is_ok_and(|(header, _)| header.kind == MediaKind::Chunk)
-}
-
-fn text(message: &impl Serialize) -> Message {
-    // Plain enums of strings and numbers always serialize; an empty message would be refused by the relay with a reason.
-    Message::text(serde_json::to_string(message).unwrap_or_default())
-}
-
-async fn connect(relay: &RelayAddress, connector: Option<Connector>) -> Result<Socket, Box<Error>> {
-    let host = relay.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = relay.url.port_or_known_default().unwrap_or(80);
-    let stream = TcpStream::connect((host, port)).await.map_err(|error| Box::new(error.into()))?;
-    let _ = stream.set_nodelay(true);
-    let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
-    let config = WebSocketConfig::default()
-        .write_buffer_size(0)
-        .max_message_size(Some(CONTROL_BYTES_MAX))
-        .max_frame_size(Some(CONTROL_BYTES_MAX));
-    let (socket, _) = client_async_tls_with_config(relay.url.as_str(), stream, Some(config), connector).await?;
-    Ok(socket)
 }

@@ -22,6 +22,7 @@ use super::{
     flight::Flight,
     gauge::Gauge,
     leg::Leg,
+    line::Ear,
     route::Route,
 };
 use crate::{
@@ -133,16 +134,15 @@ impl<'a> Course<'a> {
         let leave = CancellationToken::new();
         let (ticket, flight) = (self.route.assignment.ticket.clone(), Flight::default());
         let connection = Connection {
-            id,
             relay: relay.clone(),
             ticket: ticket.clone(),
             tracks: self.uplink.tracks(),
-            connector: self.uplink.authorities.websocket(),
+            ways: self.uplink.ways.clone(),
             outbox: Arc::clone(&self.uplink.outbox),
             flight: flight.clone(),
             says: heard_says,
             leave: leave.clone(),
-            news: self.news.clone(),
+            ear: Ear::new(id, self.news.clone()),
         };
         self.tasks.spawn(connection.run());
         self.legs.push(Leg {
@@ -154,6 +154,7 @@ impl<'a> Course<'a> {
             says,
             leave,
             registered: false,
+            transport: None,
             confirms: false,
             heard_at: now,
             leave_at: None,
@@ -240,8 +241,8 @@ impl<'a> Course<'a> {
         let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) else { return };
         leg.heard_at = now;
         match news {
-            News::Registered => {
-                leg.registered = true;
+            News::Registered(transport) => {
+                (leg.registered, leg.transport) = (true, Some(transport));
                 leg.confirmed = Confirmed::new(self.uplink.outbox.frames(), now);
                 self.registered(id, now);
             }
@@ -363,7 +364,8 @@ impl<'a> Course<'a> {
         if self.leader.is_some() && self.leader().is_none() {
             self.leader = None;
             self.uplink.board.change(|status| {
-                (status.bitrate_kbit_s, status.frame_rate, status.relay) = (0, 0.0, None);
+                (status.bitrate_kbit_s, status.frame_rate) = (0, 0.0);
+                (status.relay, status.transport) = (None, None);
                 status.audience.clear();
             });
         }
@@ -377,9 +379,10 @@ impl<'a> Course<'a> {
     fn lead(&mut self, id: ConnectionId) {
         if self.leader != Some(id) {
             self.leader = Some(id);
-            let relay = self.leader().map(|leg| leg.relay.name.clone());
+            let way = self.leader().map(|leg| (leg.relay.name.clone(), leg.transport));
             self.uplink.board.change(|status| {
-                status.relay = relay;
+                (status.relay, status.transport) =
+                    way.map_or((None, None), |(relay, transport)| (Some(relay), transport));
                 status.audience.clear();
             });
         }
@@ -388,6 +391,7 @@ impl<'a> Course<'a> {
     /// The process slept, or was stopped: what the relays said meanwhile is still to be read.
     pub(super) fn woke_up(&mut self, now: Instant) {
         self.legs.iter_mut().for_each(|leg| leg.excuse(now));
+        self.uplink.ways.forget();
     }
 
     /// Tells every relay that the stream is over.

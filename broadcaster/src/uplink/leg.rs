@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{confirmed::Confirmed, connection::ConnectionId, flight::Flight};
+use crate::transport::Transport;
 
 /// How long a relay may take to register the stream before the next one is tried beside it: a few round trips of a slow network,
 /// with one retransmission.
@@ -32,6 +33,8 @@ pub(super) struct Leg {
     pub(super) leave: CancellationToken,
     /// Whether the relay has taken the stream.
     pub(super) registered: bool,
+    /// What carries it, once it is open.
+    pub(super) transport: Option<Transport>,
     /// Whether the relay confirms, as it then does at least every [`protocol::limits::KEEP_ALIVE_INTERVAL`].
     pub(super) confirms: bool,
     /// When the relay was heard last, or the connection began.

@@ -2,6 +2,8 @@
 
 mod throttle;
 mod tls;
+mod udp_line;
+mod wire;
 
 use std::{
     convert::Infallible,
@@ -26,11 +28,12 @@ use axum::{
 };
 use broadcaster::{
     Authorities, Broadcast, BroadcastOptions, BroadcastState, BroadcastStatus, Quality, SoundChoice, SourceChoice,
+    TransportChoice,
 };
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _, stream};
+use futures_util::stream;
 use protocol::{
-    BroadcastKey, ErrorCode, MediaHeader, MediaKind, Secret, StreamId, TrackInfo,
+    BroadcastKey, ErrorCode, MediaHeader, MediaKind, Secret, StreamId, TrackInfo, WebTransportAddress,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
     http::{
         ApiError, Assignment, AssignmentRequest, CreateStream, CreatedStream, Order, RelayAddress, RestoreStream,
@@ -42,15 +45,13 @@ use tokio::{
     sync::{broadcast, watch},
     time::{Interval, MissedTickBehavior, timeout},
 };
-use tokio_tungstenite::{
-    WebSocketStream, accept_async,
-    tungstenite::{Error, Message},
-};
+use tokio_tungstenite::accept_async;
 use url::Url;
 
 use throttle::{Speed, Throttled};
 use tls::Io;
 pub(crate) use tls::{Certificate, TlsListener};
+use wire::{Incoming, Sessions, Wire};
 
 /// Longer than anything in a test takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -105,10 +106,7 @@ impl FakeDirectory {
         change: impl FnOnce(&mut Self),
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let relays = relays
-            .iter()
-            .enumerate()
-            .map(|(n, relay)| RelayAddress::new(format!("relay-{}", n + 1).parse().unwrap(), relay.url()));
+        let relays = relays.iter().enumerate().map(|(n, relay)| relay.named(&format!("relay-{}", n + 1)));
         let mut directory = Self {
             address: listener.local_addr().unwrap(),
             assignments: Arc::default(),
@@ -250,6 +248,7 @@ impl FakeDirectory {
             quality: Quality::P720At30,
             bitrate_kbit_s: None,
             small_picture: false,
+            transport: TransportChoice::Auto,
             ffmpeg: "ffmpeg".into(),
         }
     }
@@ -271,6 +270,9 @@ pub(crate) struct FakeRelay {
     pub(crate) address: SocketAddr,
     /// Of the line to it, without a certificate.
     pub(crate) speed: Speed,
+    /// Where it is to be reached by WebTransport, and who listens there.
+    pub(crate) webtransport: Option<WebTransportAddress>,
+    sessions: Option<Sessions>,
 }
 
 impl FakeRelay {
@@ -282,7 +284,27 @@ impl FakeRelay {
     pub(crate) async fn start_as(certificate: Option<Certificate>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { listener, certificate, address, speed: Speed::default() }
+        Self { listener, certificate, address, speed: Speed::default(), webtransport: None, sessions: None }
+    }
+
+    /// One that speaks WebTransport, too.
+    pub(crate) async fn start_with_webtransport() -> Self {
+        let (sessions, address) = Sessions::listen();
+        Self { webtransport: Some(address), sessions: Some(sessions), ..Self::start().await }
+    }
+
+    /// The same, at the end of a line that [`Self::speed`] makes slow.
+    pub(crate) async fn start_behind_udp_line() -> Self {
+        let mut relay = Self::start_with_webtransport().await;
+        let there = relay.sessions.as_ref().unwrap().local_addr();
+        let entrance = udp_line::lay(there, relay.speed.clone()).await;
+        relay.webtransport.as_mut().unwrap().url.set_port(Some(entrance.port())).unwrap();
+        relay
+    }
+
+    /// Its address, by this name.
+    pub(crate) fn named(&self, name: &str) -> RelayAddress {
+        RelayAddress { webtransport: self.webtransport.clone(), ..RelayAddress::new(name.parse().unwrap(), self.url()) }
     }
 
     pub(crate) fn url(&self) -> Url {
@@ -295,14 +317,9 @@ impl FakeRelay {
 
     /// The next broadcaster, before it is answered.
     pub(crate) async fn hello(&self) -> Publisher {
-        let (stream, _) = timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap();
-        let stream: Box<dyn Io> = match &self.certificate {
-            Some(certificate) => Box::new(certificate.acceptor.accept(stream).await.unwrap()),
-            None => Box::new(Throttled::new(stream, self.speed.clone())),
-        };
-        let mut socket = accept_async(stream).await.unwrap();
+        let mut wire = timeout(PATIENCE, self.accept()).await.expect("somebody within the test's patience");
         let hello = loop {
-            if let Message::Text(text) = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap() {
+            if let Some(Incoming::Words(text)) = timeout(PATIENCE, wire.next()).await.unwrap() {
                 break serde_json::from_str(&text).unwrap();
             }
         };
@@ -310,7 +327,7 @@ impl FakeRelay {
         let mut tick = tokio::time::interval(CONFIRMATION_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Publisher {
-            socket,
+            wire,
             ticket,
             tracks,
             renewed: Vec::new(),
@@ -320,6 +337,30 @@ impl FakeRelay {
             chunks: 0,
             bytes: 0,
             tick,
+        }
+    }
+
+    /// Whoever comes next by whatever way, if only to see who else comes first.
+    async fn accept(&self) -> Wire {
+        loop {
+            let session = async {
+                match &self.sessions {
+                    Some(sessions) => sessions.accept().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let stream = tokio::select! {
+                stream = self.listener.accept() => stream.unwrap().0,
+                session = session => return session,
+            };
+            let stream: Box<dyn Io> = match &self.certificate {
+                Some(certificate) => Box::new(certificate.acceptor.accept(stream).await.unwrap()),
+                None => Box::new(Throttled::new(stream, self.speed.clone())),
+            };
+            // One that lost its race goes away here.
+            if let Ok(socket) = accept_async(stream).await {
+                return Wire::Socket(Box::new(socket));
+            }
         }
     }
 
@@ -335,7 +376,7 @@ impl FakeRelay {
 
 /// A broadcaster as the relay sees it.
 pub(crate) struct Publisher {
-    socket: WebSocketStream<Box<dyn Io>>,
+    wire: Wire,
     pub(crate) ticket: Secret,
     pub(crate) tracks: Vec<TrackInfo>,
     /// Tickets that came later.
@@ -361,11 +402,16 @@ pub(crate) struct Media {
 
 impl Publisher {
     pub(crate) async fn say(&mut self, message: &ToBroadcaster) {
-        self.try_say(message).await.unwrap();
+        self.try_say(message).await.expect("the broadcaster listens");
     }
 
-    async fn try_say(&mut self, message: &ToBroadcaster) -> Result<(), Error> {
-        self.socket.send(Message::text(serde_json::to_string(message).unwrap())).await
+    async fn try_say(&mut self, message: &ToBroadcaster) -> Option<()> {
+        self.wire.say(serde_json::to_string(message).unwrap()).await
+    }
+
+    /// Whether it came by WebTransport.
+    pub(crate) const fn is_session(&self) -> bool {
+        matches!(self.wire, Wire::Session(_))
     }
 
     /// Says that everything arrives, and reads nothing, until `condition` is there.
@@ -395,9 +441,14 @@ impl Publisher {
         }
     }
 
-    pub(crate) async fn refuse(mut self, code: ErrorCode) {
-        self.say(&ToBroadcaster::Error { code, message: format!("refused: {code}") }).await;
-        let _ = self.socket.close(None).await;
+    /// Waits until a session is over, and says nothing meanwhile.
+    pub(crate) async fn left(&self) {
+        self.wire.left().await;
+    }
+
+    pub(crate) async fn refuse(self, code: ErrorCode) {
+        let error = ToBroadcaster::Error { code, message: format!("refused: {code}") };
+        self.wire.refuse(serde_json::to_string(&error).unwrap(), code).await;
     }
 
     /// The next media message; `None` when the broadcaster says that the stream is over.
@@ -415,24 +466,22 @@ impl Publisher {
                     let _ = self.try_say(&ToBroadcaster::Received { chunks, bytes }).await;
                     continue;
                 }
-                message = self.socket.next() => message?,
+                message = self.wire.next() => message?,
                 () = tokio::time::sleep_until(deadline) => panic!("no media within the test's patience"),
             };
             match message {
-                Ok(Message::Binary(bytes)) => {
+                Incoming::Media(bytes) => {
                     let (header, payload) = MediaHeader::decode(&bytes).unwrap();
                     let payload = bytes.slice_ref(payload);
                     self.chunks += u64::from(header.kind == MediaKind::Chunk);
                     self.bytes += bytes.len() as u64;
                     return Some(Media { header, payload, message: bytes });
                 }
-                Ok(Message::Text(text)) => match serde_json::from_str(&text).unwrap() {
+                Incoming::Words(text) => match serde_json::from_str(&text).unwrap() {
                     FromBroadcaster::EndStream {} => return None,
                     FromBroadcaster::RenewTicket { ticket } => self.renewed.push(ticket),
                     FromBroadcaster::Moving { relays } => self.moving.push(relays),
                 },
-                Ok(_) => {}
-                Err(_) => return None,
             }
         }
     }

@@ -6,6 +6,7 @@ mod networks;
 mod resilience;
 mod small_picture;
 mod sources;
+mod transports;
 mod trust;
 
 use std::{

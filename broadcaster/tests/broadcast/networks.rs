@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use broadcaster::{Broadcast, BroadcastOptions, BroadcastStatus, SoundChoice, SourceChoice};
+use broadcaster::{Broadcast, BroadcastOptions, BroadcastStatus, SoundChoice, SourceChoice, Transport};
 
 use protocol::MediaKind;
 
@@ -43,7 +43,15 @@ fn age_us(media: &Media) -> u64 {
 
 #[tokio::test]
 async fn slow_uplink_gets_fewer_bits_stays_live_and_gets_them_back() {
-    let relay = FakeRelay::start().await;
+    slow_uplink(FakeRelay::start().await, Transport::Websocket).await;
+}
+
+#[tokio::test]
+async fn slow_uplink_by_webtransport_gets_fewer_bits_stays_live_and_gets_them_back() {
+    slow_uplink(FakeRelay::start_behind_udp_line().await, Transport::Webtransport).await;
+}
+
+async fn slow_uplink(relay: FakeRelay, transport: Transport) {
     let directory = FakeDirectory::start(&[&relay]).await;
     let options = directory.options(SourceChoice::Test, SoundChoice::None);
     let options = BroadcastOptions { bitrate_kbit_s: Some(FULL_KBIT_S), ..options };
@@ -59,15 +67,18 @@ async fn slow_uplink_gets_fewer_bits_stays_live_and_gets_them_back() {
     let is_young = |_: &BroadcastStatus, media: &Media| age_us(media) < 400_000;
     media.extend(read_to(&mut publisher, &broadcast, is_young).await);
     let status = broadcast.status().borrow().clone();
+    assert_eq!(status.transport, Some(transport));
     assert!(status.sentence.contains("Your connection is slow: the picture is sent at 0."), "{status:?}");
     let lowest_kbit_s = status.picture_kbit_s;
 
     relay.speed.set_kbit_s(0);
-    let is_higher = |status: &BroadcastStatus, _: &Media| status.picture_kbit_s >= lowest_kbit_s * 5 / 4;
+    let is_higher = |status: &BroadcastStatus, media: &Media| {
+        status.picture_kbit_s >= lowest_kbit_s * 5 / 4 && media.header.kind == MediaKind::Chunk
+    };
     media.extend(read_to(&mut publisher, &broadcast, is_higher).await);
     assert_well_formed(&media, 1);
     // An encoder for half the frames may have another configuration.
-    let folder = Folder::new("slow");
+    let folder = Folder::new(&format!("slow-{transport}"));
     let parts = media.chunk_by(|_, next| next.header.kind != MediaKind::Init);
     let decoded: usize = parts.map(|part| decoded_frames(&track_bytes(part, 1), &folder)).sum();
     assert_eq!(decoded, chunks(&media, 1).len());

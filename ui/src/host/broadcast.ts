@@ -12,12 +12,12 @@ export type { AudienceMember, BroadcastState };
 export type SourceState = "shown" | "hidden" | "gone";
 
 /** A broadcast at one moment. */
-export type BroadcastStatus = GeneratedStatus & {
+export type BroadcastStatus = Omit<GeneratedStatus, "transport"> & {
   /** What has become of what is shared; known to broadcasts of a page alone. */
   source?: SourceState;
   /** How long the stream goes on with nothing to show; null while there is something. */
   ends_in_ms?: number | null;
-  /** What the stream travels by to its relay, null while it does not; known to broadcasts of a page alone. */
+  /** What the stream travels by to its relay, null while it does not. */
   transport?: TransportKind | null;
 };
 

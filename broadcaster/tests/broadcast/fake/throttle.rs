@@ -27,6 +27,14 @@ impl Speed {
     pub(crate) fn set_kbit_s(&self, kbit_s: u64) {
         self.0.store(kbit_s * 125, Ordering::SeqCst);
     }
+
+    /// How long so many bytes take.
+    pub(super) fn takes(&self, bytes: usize) -> Duration {
+        match self.0.load(Ordering::SeqCst) {
+            0 => Duration::ZERO,
+            bytes_per_s => Duration::from_secs_f64(bytes as f64 / bytes_per_s as f64),
+        }
+    }
 }
 
 /// One connection over such a line.

@@ -3,6 +3,7 @@ import type { AudienceMember } from "./AudienceMember";
 import type { BroadcastState } from "./BroadcastState";
 import type { RelayName } from "./RelayName";
 import type { StreamId } from "./StreamId";
+import type { UplinkTransport } from "./UplinkTransport";
 import type { WatchLink } from "./WatchLink";
 
 /**
@@ -88,4 +89,8 @@ sound: boolean,
 /**
  * The relay it is sent to.
  */
-relay: RelayName | null, };
+relay: RelayName | null, 
+/**
+ * What it travels by to that relay.
+ */
+transport: UplinkTransport | null, };
