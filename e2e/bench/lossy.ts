@@ -36,7 +36,9 @@ type Transport = (typeof TRANSPORTS)[number];
 /** Both transports over one link, at the same time. */
 interface Run {
   weather: Weather;
-  reports: Record<Transport, Report>;
+  /** None where a viewer was cut off. */
+  reports: Partial<Record<Transport, Report>>;
+  broken: string[];
   carried: Carried;
 }
 
@@ -63,17 +65,30 @@ async function over(url: string, pid: number, weather: Weather, seconds: number)
           "warm-up": 5,
         },
       );
-    const [websocket, webtransport] = await Promise.all([one("websocket"), one("webtransport")]);
-    return { weather, reports: { websocket, webtransport }, carried: await link.close() };
+    const settled = await Promise.allSettled(TRANSPORTS.map(one));
+    const reports: Run["reports"] = {};
+    const broken: string[] = [];
+    for (const [n, transport] of TRANSPORTS.entries()) {
+      const result = settled[n];
+      if (result?.status === "fulfilled") reports[transport] = result.value;
+      else broken.push(`${NAMES[transport]} broke: ${reason(result?.reason)}`);
+    }
+    return { weather, reports, broken, carried: await link.close() };
   } finally {
     await link.close();
   }
 }
 
-function words(run: Run, transport: Transport): string {
+/** What the load says, without its command and its traces. */
+const reason = (error: unknown) => /^Error: (?!Command failed)(.*)$/m.exec(String(error))?.[1] ?? "for no known reason";
+
+function words(run: Run, transport: Transport): string[] {
   const report = run.reports[transport];
+  if (!report) return [];
   const { p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN } = report.latency_ms ?? {};
-  return `${NAMES[transport]} p50 ${p50.toFixed(0)}, p95 ${p95.toFixed(0)}, p99 ${p99.toFixed(0)} ms, ${leftOut(report).toFixed(2)} % of the chunks left out`;
+  return [
+    `${NAMES[transport]} p50 ${p50.toFixed(0)}, p95 ${p95.toFixed(0)}, p99 ${p99.toFixed(0)} ms, ${leftOut(report).toFixed(2)} % of the chunks left out`,
+  ];
 }
 
 /** "2 % loss, 40 ms there and back, TCP with CUBIC" */
@@ -87,23 +102,28 @@ function findings(all: Run[], link: Link): Finding[] {
   if (runs.length === 0) return [];
   const id = `${2 * link.delayMs}_${link.tcp}`;
   const of = (transport: Transport, value: (report: Report) => number) =>
-    runs.map(({ reports }) => value(reports[transport]));
-  const shares = runs.map(({ reports }) => p95(reports.webtransport) / p95(reports.websocket));
-  const rounds = runs.map(
-    (run, n) => `run ${n + 1}: ${TRANSPORTS.map((one) => words(run, one)).join("; ")}; ${lossWords(run.carried)}`,
+    runs.flatMap(({ reports }) => reports[transport] ?? []).map(value);
+  const shares = runs.flatMap(({ reports: { websocket, webtransport } }) =>
+    websocket && webtransport ? [p95(webtransport) / p95(websocket)] : [],
   );
-  const rows = TRANSPORTS.map((transport) => ({
+  const rounds = runs.map(
+    (run, n) =>
+      `run ${n + 1}: ${[...TRANSPORTS.flatMap((one) => words(run, one)), ...run.broken].join("; ")}; ${lossWords(run.carried)}`,
+  );
+  const measured = TRANSPORTS.filter((transport) => of(transport, p95).length > 0);
+  const rows = measured.map((transport) => ({
     id: `lossy_${transport}_${id}`,
     what: `${NAMES[transport]} behind ${named(weather)}`,
     result: `p50 ${spread(of(transport, p50), "ms", 0)}, p95 ${spread(of(transport, p95), "ms", 0)}`,
     value: median(of(transport, p95)),
-    notes: `${spread(of(transport, leftOut), "%", 2)} of the chunks left out; ${VIEWERS} viewers, ${runs.length} runs.`,
+    notes: `${spread(of(transport, leftOut), "%", 2)} of the chunks left out; ${VIEWERS} viewers; ${of(transport, p95).length} of ${runs.length} runs, in any other a viewer was cut off.`,
   }));
   const share: Finding = {
     id: `lossy_share_${id}`,
     what: `${named(weather)}: WebTransport's p95 as a share of WebSocket's`,
-    result: spread(shares, "x", 2),
-    value: median(shares),
+    // Who is cut off has no latency: WebTransport alone is a share of nothing.
+    result: shares.length > 0 ? spread(shares, "x", 2) : `${measured.map((one) => NAMES[one]).join()} alone held out`,
+    value: shares.length > 0 ? median(shares) : of("webtransport", p95).length > 0 ? 0 : Number.MAX_VALUE,
     target: { max: SHARE_MAX, text: `at most ${SHARE_MAX} x` },
     notes: `${rounds.join(". ")}.`,
   };
@@ -150,9 +170,10 @@ chunk to its last byte at a viewer, in its order, over all chunks that came; wha
     if (losses.length < 2) return;
     const line = (transport: Transport, name: string, value: (report: Report) => number): Line => ({
       name: `${NAMES[transport]}, ${name}`,
-      points: losses.map((loss) => {
+      points: losses.flatMap((loss): [number, number][] => {
         const there = drawn.filter(({ weather }) => weather.lossPercent === loss);
-        return [loss, median(there.map(({ reports }) => value(reports[transport])))];
+        const values = there.flatMap(({ reports }) => reports[transport] ?? []).map(value);
+        return values.length > 0 ? [[loss, median(values)]] : [];
       }),
     });
     stage.chart({
