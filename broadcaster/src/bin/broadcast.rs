@@ -234,7 +234,10 @@ async fn run(options: BroadcastOptions, duration: Option<u64>) -> anyhow::Result
         if now.sentence != said {
             said.clone_from(&now.sentence);
             match now.state {
-                BroadcastState::Live => eprintln!("{said} {}x{}, {}.", now.width, now.height, now.encoder),
+                BroadcastState::Live => {
+                    let way = now.transport.map(|way| format!(", by {way}")).unwrap_or_default();
+                    eprintln!("{said} {}x{}, {}{way}.", now.width, now.height, now.encoder);
+                }
                 _ => eprintln!("{said}"),
             }
         }
