@@ -32,6 +32,11 @@ const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// on its way, no more than this is out of reach when a newer key frame comes.
 const UNSENT_BYTES_MAX: u32 = 32 * 1024;
 
+/// What decides how fast a peer is sent to, where the kernel has it: by what arrives, and not by what is lost. Behind a line that loses 2 % a
+/// live stream is watched with it, and breaks with what most systems take otherwise (`docs/performance.md`).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const CONGESTION_CONTROL: &[u8] = b"bbr";
+
 /// How long the head of an HTTP request may take: as long as a first message.
 const HEAD_TIME_MAX: Duration = protocol::limits::FIRST_MESSAGE_TIME_MAX;
 
@@ -103,7 +108,11 @@ fn prepare(connection: &TcpStream) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
     let socket = socket2::SockRef::from(connection);
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+    {
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+        // Not every kernel has it, or lets everybody have it.
+        let _ = socket.set_tcp_congestion(CONGESTION_CONTROL);
+    }
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)
 }
 

@@ -230,7 +230,10 @@ impl Open {
         match self.out.socket.poll_flush(cx) {
             Poll::Ready(Ok(())) => {
                 self.out.socket.said(now);
-                self.stalled_since = None;
+                if self.stalled_since.take().is_some() {
+                    // It was not asked for signs of life meanwhile, and this is one: it has made room.
+                    self.out.socket.heard();
+                }
                 return true;
             }
             Poll::Ready(Err(_)) => self.end = Some(SendError::Lost.into()),
