@@ -136,7 +136,8 @@ impl Relay {
         (self.load, self.says_draining) = (heartbeat.load, heartbeat.draining);
         self.sent = Sent::default();
         // One that can't be is as none: the relay is of use without.
-        let webtransport = heartbeat.webtransport.as_ref().filter(|other| other.is_well_formed(&self.joining.address.url));
+        let webtransport =
+            heartbeat.webtransport.as_ref().filter(|other| other.is_well_formed(&self.joining.address.url));
         self.joining.address.webtransport = webtransport.cloned();
         self.pressure.note(now_us, self.room_for(self.told()), is_strained(&self.load, self.viewers));
     }
