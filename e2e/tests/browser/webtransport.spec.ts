@@ -106,7 +106,8 @@ test("a network that swallows UDP costs one head start, and the page remembers",
   const { system, proxy, relay } = await proxied();
   try {
     proxy.set({ blackHole: true });
-    const { link } = await system.broadcast(["--source", "test", "--title", "No UDP"]);
+    // The only one who tries UDP is the page.
+    const { link } = await system.broadcast(["--source", "test", "--title", "No UDP", "--transport", "websocket"]);
     const viewer = await newPage();
     const sockets: string[] = [];
     viewer.on("websocket", (socket) => sockets.push(socket.url()));
