@@ -47,6 +47,8 @@ const CONTROL_FRAME_HEAD_BYTES: usize = 6;
 pub struct Socket {
     reader: WebSocketStream<Wire>,
     frames: Frames,
+    /// What was written may still wait in the TLS connection.
+    is_flushing: bool,
     heard_at: Instant,
     said_at: Instant,
 }
@@ -63,7 +65,7 @@ impl Socket {
         let wire = Wire::new(connection);
         let reader = WebSocketStream::from_partially_read(wire, read, Role::Server, Some(config)).await;
         let now = Instant::now();
-        Self { reader, frames: Frames::default(), heard_at: now, said_at: now }
+        Self { reader, frames: Frames::default(), is_flushing: false, heard_at: now, said_at: now }
     }
 
     /// From now on messages of [`MESSAGE_BYTES_MAX`] may come.
@@ -148,12 +150,18 @@ impl Socket {
         self.frames.unwritten()
     }
 
+    /// Whether everything that was queued is out of this process.
+    #[must_use]
+    pub const fn is_flushed(&self) -> bool {
+        self.frames.unwritten() == 0 && !self.is_flushing
+    }
+
     /// Writes what is queued.
     ///
     /// # Errors
     /// When the connection is lost or too slow; it can't be used any more then.
     pub async fn flush(&mut self) -> Result<(), SendError> {
-        if self.frames.unwritten() == 0 {
+        if self.is_flushed() {
             return Ok(());
         }
         self.write().await?;
@@ -202,7 +210,8 @@ impl Socket {
     /// # Errors
     /// When the connection is lost.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { reader, frames, .. } = self;
+        let Self { reader, frames, is_flushing, .. } = self;
+        *is_flushing = true;
         let wire = reader.get_mut();
         if !frames.is_within_frame() {
             ready!(wire.poll_replies(cx))?;
@@ -222,7 +231,9 @@ impl Socket {
             }
             frames.advance(written);
         }
-        Pin::new(&mut wire.connection).poll_flush(cx)
+        ready!(Pin::new(&mut wire.connection).poll_flush(cx))?;
+        *is_flushing = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Says `last` and closes with `code`, in bounded time.

@@ -174,7 +174,7 @@ impl Open {
     /// Sends what there is to send, as far as the kernel takes it; [`Self::more`]: there is more than one turn allows.
     fn send(&mut self, cx: &mut Context<'_>, now: Instant, tally: &mut Tally) {
         self.more = false;
-        if self.out.socket.queued() > 0 && !self.write(cx, now) {
+        if !self.write(cx, now) {
             return;
         }
         for _ in 0..WRITES_IN_TURN_MAX {
@@ -224,7 +224,7 @@ impl Open {
 
     /// Writes what is queued; whether all of it is written.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        if self.out.socket.queued() == 0 {
+        if self.out.socket.is_flushed() {
             return true;
         }
         match self.out.socket.poll_flush(cx) {
