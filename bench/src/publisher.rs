@@ -1,26 +1,24 @@
 //! Sends the stream: one paced picture track of made-up bytes, which a relay never looks into.
 
-mod session;
+mod line;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
-use futures_util::{SinkExt as _, StreamExt as _};
+use anyhow::{Context as _, Result};
 use protocol::{
     MediaHeader, MediaKind, PROTOCOL_VERSION, Secret, TrackInfo, TrackKind, TrackNumber, WebTransportAddress,
-    control::{ClientHello, FromBroadcaster, ToBroadcaster},
+    control::ClientHello,
 };
 use rustls::ClientConfig;
 use tokio::{
     sync::{mpsc, watch},
     time::{sleep_until, timeout},
 };
-use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
+use self::line::Line;
 use crate::{
     media_clock::{MediaClock, Pace, PlannedChunk},
-    socket::{Socket, connect},
     transport::Transport,
 };
 
@@ -85,12 +83,9 @@ impl Publisher {
         registered: mpsc::UnboundedSender<()>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<Published> {
-        if self.transport == Transport::WebTransport {
-            return self.run_session(offset, registered, stop).await;
-        }
-        let mut socket = self.register().await?;
-        let (mut to_relay, mut from_relay) = socket.split();
-        to_relay.send(Message::binary(self.media(MediaKind::Init, None))).await?;
+        let open = timeout(REGISTER_TIME_MAX, Line::open(&self)).await;
+        let mut line = open.context("the relay does not answer")??;
+        line.send(&self, MediaKind::Init, None).await?;
         let pace = Pace::from(self.clock.now_us(), offset, self.rate, self.key_interval);
         let mut published = Published { pace, sent: Vec::new() };
         // Whoever waits for it may have given up; the run ends by `stop` then.
@@ -105,21 +100,15 @@ impl Publisher {
                     biased;
                     () = &mut due => break,
                     () = stopped(&mut stop) => {
-                        socket = to_relay.reunite(from_relay)?;
-                        end(&mut socket).await?;
+                        line.end().await?;
                         return Ok(published);
                     }
-                    message = from_relay.next() => {
-                        // Reading is what answers the relay's pings.
-                        if let Message::Text(text) = message.context("the relay has closed")?? {
-                            heard(&text)?;
-                        }
-                    }
+                    heard = line.exchange() => heard?,
                 }
             }
             let late_us = self.clock.now_us().saturating_sub(planned.at_us);
             published.sent.push(Sent { planned_us: planned.at_us, late_us });
-            to_relay.send(Message::binary(self.media(MediaKind::Chunk, Some(planned)))).await?;
+            line.send(&self, MediaKind::Chunk, Some(planned)).await?;
         }
         Ok(published)
     }
@@ -136,24 +125,6 @@ impl Publisher {
             channels: 0,
         };
         ClientHello::RegisterNewStream { protocol: PROTOCOL_VERSION, ticket: self.ticket.clone(), tracks: vec![track] }
-    }
-
-    async fn register(&self) -> Result<Socket> {
-        let hello = self.hello();
-        let register = async {
-            let mut socket = connect(&self.relay, self.tls.as_ref()).await?;
-            socket.send(Message::text(serde_json::to_string(&hello)?)).await?;
-            while let Some(message) = socket.next().await {
-                let Message::Text(text) = message? else { continue };
-                match serde_json::from_str(&text)? {
-                    ToBroadcaster::StreamRegistered { .. } => return Ok(socket),
-                    ToBroadcaster::Error { code, message } => bail!("the relay refuses the stream: {message} ({code})"),
-                    _ => {}
-                }
-            }
-            bail!("the relay has closed before it admitted the stream")
-        };
-        timeout(REGISTER_TIME_MAX, register).await.context("the relay does not answer")?
     }
 
     fn media(&self, kind: MediaKind, planned: Option<PlannedChunk>) -> Vec<u8> {
@@ -179,18 +150,4 @@ impl Publisher {
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error: whoever would say so has gone.
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Of what the relay says only an error matters.
-fn heard(text: &str) -> Result<()> {
-    if let ToBroadcaster::Error { code, message } = serde_json::from_str(text)? {
-        bail!("the relay ends the stream: {message} ({code})");
-    }
-    Ok(())
-}
-
-async fn end(socket: &mut Socket) -> Result<()> {
-    socket.send(Message::text(serde_json::to_string(&FromBroadcaster::EndStream {})?)).await?;
-    socket.close(None).await?;
-    Ok(())
 }
