@@ -277,3 +277,6 @@ fn receive_error(error: &Error) -> ReceiveError {
         error => ReceiveError::Malformed(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;
