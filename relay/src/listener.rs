@@ -32,8 +32,8 @@ const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// on its way, no more than this is out of reach when a newer key frame comes.
 const UNSENT_BYTES_MAX: u32 = 32 * 1024;
 
-/// What decides how fast a peer is sent to, where the kernel has it: by what arrives, and not by what is lost. Behind a line that loses 2 % a
-/// live stream is watched with it, and breaks with what most systems take otherwise (`docs/performance.md`).
+/// What decides how fast a peer is sent to, where the kernel has it: by what arrives, and not by what is lost. Behind a line that loses 2 % of its
+/// packets a live stream is watched with it, and falls seconds behind with CUBIC (`docs/decisions/0014-a-lossy-link-in-one-machine.md`).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const CONGESTION_CONTROL: &[u8] = b"bbr";
 

@@ -107,13 +107,13 @@ fn device() -> Result<SyncDevice> {
         .context("no TUN device can be made here; it takes root, and /dev/net/tun")
 }
 
-/// Gives a device its address, and what goes by it its congestion control: the rest of the machine keeps its own. `within`: the command
-/// that leads to its namespace.
+/// Gives a device its address, and what goes by it its congestion control, whatever a server asks for: the rest of the machine keeps its
+/// own. `within`: the command that leads to its namespace.
 fn set_up(within: &[&str], name: &str, address: &str, weather: &Weather) -> Result<()> {
     let network = format!("{address}/30");
     let given = ["ip", "address", "add", &network, "dev", name];
     let up = ["ip", "link", "set", name, "txqueuelen", DEVICE_PACKETS_MAX, "up"];
-    let route = |tcp| ["ip", "route", "change", NETWORK, "dev", name, "src", address, "congctl", tcp];
+    let route = |tcp| ["ip", "route", "change", NETWORK, "dev", name, "src", address, "congctl", "lock", tcp];
     let route = weather.tcp.as_deref().map(route);
     for command in [&given[..], &up].into_iter().chain(route.as_ref().map(|route| &route[..])) {
         let whole = [within, command].concat();
