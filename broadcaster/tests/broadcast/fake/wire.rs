@@ -112,7 +112,8 @@ impl Sessions {
     pub(super) async fn accept(&self) -> Wire {
         let session = self.0.accept().await.unwrap().enter().await.unwrap().accept().await.unwrap();
         let control = session.accept_control().await.unwrap();
-        session.allow_media();
+        // As it allows media, but for less: room that was given can't be taken back.
+        session.quic().set_max_concurrent_uni_streams(tuning::MEDIA_STREAMS_MAX.into());
         session.quic().set_receive_window(WINDOW_BYTES.into());
         let inbox = session.inbox();
         Wire::Session(Box::new(SessionWire { session, control, inbox }))
