@@ -29,7 +29,7 @@ use crate::{
     sound::{Sound, SoundSink},
     sources::{self, SourceError},
     status::{BroadcastState, BroadcastStatus, StatusBoard, WatchLink},
-    uplink::{Uplink, Ways},
+    uplink::{RelayWays, Uplink},
     uplink_rate::PictureRate,
 };
 
@@ -116,7 +116,7 @@ impl Broadcast {
         let claim = Arc::new(Claim::new(directory.clone(), stream, key.clone(), &assignment));
         let uplink = Uplink {
             claim: Arc::clone(&claim),
-            ways: Ways::new(options.transport, options.authorities),
+            ways: RelayWays::new(options.transport, options.authorities),
             outbox: Arc::clone(&outbox),
             has_picture: true,
             has_small_picture: options.small_picture,

@@ -42,7 +42,6 @@ pub mod directory_client;
 pub mod options;
 pub mod sources;
 pub mod status;
-pub mod transport;
 
 mod claim;
 mod ffmpeg;
@@ -60,4 +59,5 @@ pub use authorities::Authorities;
 pub use broadcast::{Broadcast, StartError};
 pub use options::{BroadcastOptions, Quality, SoundChoice, SourceChoice};
 pub use status::{BroadcastState, BroadcastStatus, WatchLink};
-pub use transport::{Transport, TransportChoice};
+pub use webtransport::transport;
+pub use webtransport::{Transport, TransportChoice};

@@ -5,11 +5,9 @@ mod connection;
 mod course;
 mod flight;
 mod gauge;
-mod known_ways;
 mod leg;
 mod line;
 mod opening;
-mod race;
 mod route;
 
 use std::{
@@ -35,7 +33,7 @@ use crate::{
 };
 
 use course::Course;
-pub(crate) use opening::Ways;
+pub(crate) use opening::RelayWays;
 
 /// How often silence is looked for and figures are brought up to date: a tenth of a client's patience.
 const TICK: Duration = Duration::from_millis(100);
@@ -50,7 +48,7 @@ const SOUND_START_TIME_MAX: Duration = Duration::from_secs(3);
 pub(crate) struct Uplink {
     pub(crate) claim: Arc<Claim>,
     /// How relays are reached.
-    pub(crate) ways: Ways,
+    pub(crate) ways: RelayWays,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) has_picture: bool,
     pub(crate) has_small_picture: bool,

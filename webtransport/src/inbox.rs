@@ -5,7 +5,7 @@ mod order;
 mod reader;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::{Future as _, poll_fn},
     pin::{Pin, pin},
     task::{Context, Poll},
@@ -65,6 +65,8 @@ pub struct Inbox {
     /// The init segment of each track that was given last.
     inits: BTreeMap<TrackNumber, Bytes>,
     overdue: Option<Pin<Box<Sleep>>>,
+    /// Tracks of which a segment was given up before its end, since that was asked last.
+    cut: Vec<TrackNumber>,
 }
 
 impl Inbox {
@@ -76,6 +78,7 @@ impl Inbox {
             ready: VecDeque::new(),
             inits: BTreeMap::new(),
             overdue: None,
+            cut: Vec::new(),
         }
     }
 
@@ -100,6 +103,35 @@ impl Inbox {
             Some(message) => Poll::Ready(Ok(message)),
             None => Poll::Pending,
         }
+    }
+
+    /// Another sender of these tracks begins: what has come of them is of no use any more, and their init segments are given again.
+    pub fn begin_again(&mut self, tracks: &BTreeSet<TrackNumber>) {
+        let readers = std::mem::take(&mut self.readers);
+        let (before, left): (Vec<_>, Vec<_>) =
+            readers.into_iter().partition(|reader| self.is_of_before(reader, tracks));
+        self.readers = left;
+        self.inits.retain(|track, _| !tracks.contains(track));
+        self.ready.retain(|(header, _)| !tracks.contains(&header.track));
+        for mut reader in before {
+            reader.stop(STREAM_STALLED);
+            let next = self.order.end(reader.key);
+            self.turn_to(next);
+        }
+    }
+
+    /// Whether a stream belongs to an init segment of these tracks that was given.
+    fn is_of_before(&self, reader: &Reader, tracks: &BTreeSet<TrackNumber>) -> bool {
+        let Some((header, init)) = reader.init.as_ref().filter(|(header, _)| tracks.contains(&header.track)) else {
+            return false;
+        };
+        reader.is_read || self.inits.get(&header.track).is_some_and(|given| payload(given) == payload(init))
+    }
+
+    /// Tracks of which a segment was given up before its end, for each time since this was asked last. It was so before the next message
+    /// of the track.
+    pub fn take_cut(&mut self) -> impl Iterator<Item = TrackNumber> {
+        self.cut.drain(..)
     }
 
     /// Takes the streams that have come.
@@ -175,7 +207,6 @@ impl Inbox {
         };
         reader.is_read = true;
         if let Some((header, message)) = reader.init.take() {
-            let payload = |message: &Bytes| message.slice(MEDIA_HEADER_BYTES.min(message.len())..);
             let known = self.inits.get(&header.track).is_some_and(|known| payload(known) == payload(&message));
             // The stream may bring no other.
             reader.init = Some((header, Bytes::new()));
@@ -193,7 +224,9 @@ impl Inbox {
         let mut changed = false;
         while let Some(change) = self.order.overdue(Instant::now()) {
             if let Some(at) = self.readers.iter().position(|reader| Some(reader.key) == change.stop) {
-                self.readers.remove(at).stop(STREAM_STALLED);
+                let mut reader = self.readers.remove(at);
+                reader.stop(STREAM_STALLED);
+                self.cut.extend(reader.init.map(|(header, _)| header.track));
             }
             changed |= self.turn_to(change.read);
         }
@@ -211,4 +244,8 @@ impl Inbox {
         }
         self.overdue.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
     }
+}
+
+fn payload(message: &Bytes) -> &[u8] {
+    message.get(MEDIA_HEADER_BYTES..).unwrap_or_default()
 }

@@ -1,15 +1,12 @@
 //! One connection to one relay: registers, sends what its lane holds, and passes on what the relay says. Decides nothing.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use protocol::{
     ErrorCode, PROTOCOL_VERSION, Secret, TrackInfo,
     control::{ClientHello, FromBroadcaster, ToBroadcaster},
     http::RelayAddress,
-    limits::{CLIENT_PATIENCE, FIRST_MESSAGE_TIME_MAX},
+    limits::FIRST_MESSAGE_TIME_MAX,
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,16 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     flight::Flight,
     line::{Cargo, Ear, Line, LineEnd},
-    opening::Ways,
+    opening::RelayWays,
 };
 use crate::{outbox::Outbox, transport::Transport};
 
 /// How long connecting may take, by whatever way, TLS and upgrade included.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// A session that was silent for longer when it ended, of a relay that speaks four times a second, is not worth trying again soon. Less than
-/// what a connection is left for.
-const SILENT_TIME_MAX: Duration = CLIENT_PATIENCE.saturating_sub(Duration::from_millis(100));
 
 /// Tells connections apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +53,7 @@ pub(super) struct Connection {
     pub(super) ticket: Secret,
     pub(super) tracks: Vec<TrackInfo>,
     /// How relays are reached.
-    pub(super) ways: Ways,
+    pub(super) ways: RelayWays,
     pub(super) outbox: Arc<Outbox>,
     /// What is under way on it.
     pub(super) flight: Flight,
@@ -84,11 +77,11 @@ impl Connection {
         self.ear.note();
         let registered = leave.run_until_cancelled(self.register(&mut line)).await;
         if !matches!(registered, Some(Ok(()))) {
-            self.remember(&line);
+            self.ways.ways.over(&self.relay, line.transport(), self.ear.heard_at());
             return self.ended(registered.and_then(Result::err).unwrap_or(End::Left)).await;
         }
         let end = self.carry(&mut line).await;
-        self.remember(&line);
+        self.ways.ways.over(&self.relay, line.transport(), self.ear.heard_at());
         // A connection that was lost can't be said goodbye to.
         let lost = matches!(end, End::Broken(_));
         self.ended(end).await;
@@ -140,15 +133,6 @@ impl Connection {
             () = leave.cancelled() => None,
         };
         end.map_or(End::Left, |end| self.end_of(end))
-    }
-
-    /// A session that fell silent is not tried again soon: the next connection to that relay goes another way.
-    fn remember(&self, line: &Line) {
-        let is_silent = Instant::now().saturating_duration_since(self.ear.heard_at()) > SILENT_TIME_MAX;
-        if let (Transport::Webtransport, true, Some(address)) = (line.transport(), is_silent, &self.relay.webtransport)
-        {
-            self.ways.refused(address);
-        }
     }
 
     fn end_of(&self, end: LineEnd) -> End {

@@ -391,7 +391,7 @@ impl<'a> Course<'a> {
     /// The process slept, or was stopped: what the relays said meanwhile is still to be read.
     pub(super) fn woke_up(&mut self, now: Instant) {
         self.legs.iter_mut().for_each(|leg| leg.excuse(now));
-        self.uplink.ways.forget();
+        self.uplink.ways.ways.forget();
     }
 
     /// Tells every relay that the stream is over.

@@ -15,14 +15,16 @@ const SILENT_TIME_MAX: Duration = Duration::from_secs(30 * 60);
 /// A relay that has refused, or has gone silent, is not tried for this long.
 const REFUSED_TIME: Duration = Duration::from_secs(5 * 60);
 
-/// Most relays that are remembered: more than a broadcast goes through in that time.
+/// Most relays that are remembered: more than a broadcaster, or a relay that pulls streams, goes through in that time.
 const REFUSED_MAX: usize = 32;
 
-/// What one broadcast has learned of its network.
+/// What one client has learned of its network.
 #[derive(Debug, Default)]
 pub(super) struct KnownWays {
     silent_until: Option<Instant>,
     silences: u32,
+    /// When a session came about last.
+    opened_at: Option<Instant>,
     refused: VecDeque<(WebTransportAddress, Instant)>,
 }
 
@@ -33,8 +35,12 @@ impl KnownWays {
         !refused && self.silent_until.is_none_or(|until| now >= until)
     }
 
-    /// Nothing came back where another way was open: most likely the network lets no UDP through, to whomever.
-    pub(super) fn was_silent(&mut self, now: Instant) {
+    /// Nothing came back where another way was open: most likely the network lets no UDP through, to whomever. Where it did so not long
+    /// ago it is that relay which none comes through to: what one of many relays offers does not cost the others.
+    pub(super) fn was_silent(&mut self, address: &WebTransportAddress, now: Instant) {
+        if self.opened_at.is_some_and(|at| now.saturating_duration_since(at) < SILENT_TIME_MAX) {
+            return self.refused(address, now);
+        }
         let doubled = 2_u32.saturating_pow(self.silences);
         self.silent_until = Some(now + SILENT_TIME_MIN.saturating_mul(doubled).min(SILENT_TIME_MAX));
         self.silences += 1;
@@ -50,8 +56,8 @@ impl KnownWays {
     }
 
     /// A session has come about: UDP gets through, in time or not.
-    pub(super) const fn opened(&mut self) {
-        (self.silences, self.silent_until) = (0, None);
+    pub(super) const fn opened(&mut self, now: Instant) {
+        (self.silences, self.silent_until, self.opened_at) = (0, None, Some(now));
     }
 
     /// The network may be another one.
@@ -74,16 +80,26 @@ mod tests {
         let (mut known, mut now) = (KnownWays::default(), Instant::now());
         for minutes in [1, 2, 4, 8, 16, 30, 30] {
             assert!(known.may_try(&address(1), now));
-            known.was_silent(now);
+            known.was_silent(&address(1), now);
             let over = now + Duration::from_secs(60 * minutes);
             assert!(!known.may_try(&address(2), over - Duration::from_millis(1)), "{minutes}");
             now = over;
         }
-        known.was_silent(now);
-        known.opened();
+        known.was_silent(&address(1), now);
+        known.opened(now);
         assert!(known.may_try(&address(1), now), "it was late, no more");
-        known.was_silent(now);
-        assert!(known.may_try(&address(1), now + SILENT_TIME_MIN));
+    }
+
+    #[test]
+    fn relay_that_is_silent_where_others_are_not_costs_them_nothing() {
+        let (mut known, now) = (KnownWays::default(), Instant::now());
+        known.opened(now);
+        known.was_silent(&address(1), now);
+        assert!(!known.may_try(&address(1), now) && known.may_try(&address(2), now));
+        assert!(known.may_try(&address(1), now + REFUSED_TIME));
+        // The network may have changed since.
+        known.was_silent(&address(1), now + SILENT_TIME_MAX);
+        assert!(!known.may_try(&address(2), now + SILENT_TIME_MAX));
     }
 
     #[test]

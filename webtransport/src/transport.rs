@@ -1,4 +1,4 @@
-//! What a stream may travel by to its relay.
+//! What a stream may travel by.
 
 use std::fmt;
 
