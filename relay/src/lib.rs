@@ -27,6 +27,7 @@ use std::{
 };
 
 use self::webtransport::Entrance;
+use ::webtransport::TransportChoice;
 use anyhow::{Context as _, Result, ensure};
 pub use config::{Config, Flags};
 use data_dir::DataDir;
@@ -135,7 +136,9 @@ impl Relay {
         let offer = webtransport.as_ref().map(|entrance| entrance.offer(&url)).transpose()?;
         let client =
             directory_link::client(config.ca.as_deref()).context("the link to the directory can't be set up")?;
-        let dialler = Dialler::new(edge::link::connector(config.ca.as_deref())?, config.connect_to);
+        let choice =
+            if config.webtransport.no_webtransport { TransportChoice::Websocket } else { TransportChoice::Auto };
+        let dialler = Dialler::new(service::tls::client_config(config.ca.as_deref())?, config.connect_to, choice);
         let renewals = Renewals::new(client.clone(), config.directory.clone());
         let house = Arc::new(House {
             name: config.name,

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub edges: Gauge,
     /// Streams that come from other relays now.
     pub pulls: Gauge,
+    /// Sessions by WebTransport with other relays that streams are pulled from, or tried to be.
+    pub webtransport_upstreams: Gauge,
     /// Connections open now, those that have not said yet who they are included.
     pub connections: Gauge,
     /// Those of them that came by WebTransport.
@@ -97,6 +99,11 @@ impl Metrics {
         relay.register("viewers", "Viewers connected now", self.viewers.clone());
         relay.register("edges", "Relays that pull a stream from here now", self.edges.clone());
         relay.register("pulls", "Streams that come from other relays now", self.pulls.clone());
+        relay.register(
+            "webtransport_upstreams",
+            "Sessions by WebTransport with relays that streams are pulled from",
+            self.webtransport_upstreams.clone(),
+        );
         relay.register("connections", "Connections open now", self.connections.clone());
         relay.register(
             "webtransport_sessions",

@@ -118,6 +118,7 @@ impl Inbox {
             let next = self.order.end(reader.key);
             self.turn_to(next);
         }
+        tracks.iter().for_each(|track| self.order.begin_again(*track));
     }
 
     /// Whether a stream belongs to an init segment of these tracks that was given.

@@ -1,27 +1,31 @@
 //! A connection to an upstream: dials it, says hello, and passes on what it says. Decides nothing.
 
-use std::{fmt, time::Duration};
+mod announced;
+mod dialler;
+mod line;
+mod websocket;
+mod webtransport;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ::webtransport::Transport;
+use bytes::Bytes;
 use protocol::{
-    ErrorCode, MediaHeader, Secret,
+    ErrorCode, MediaHeader, Secret, TrackNumber,
     control::{ClientHello, FromRelay, ToViewer},
-    limits::MESSAGE_BYTES_MAX,
+    http::RelayAddress,
 };
-use service::{ConnectTo, Lifecycle};
+use service::Lifecycle;
 use thiserror::Error;
-use tokio::{net::TcpStream, sync::mpsc, time::timeout};
-use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
-    tungstenite::{Bytes, Error as SocketError, Message, protocol::WebSocketConfig},
-};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use url::Url;
 
-use crate::connection::text_of;
-
-/// Bytes of one read: a few chunks.
-const READ_BYTES: usize = 16 * 1024;
+pub use self::dialler::Dialler;
+use self::line::Line;
+use crate::{connection::text_of, metrics::Metrics};
 
 /// Messages that wait for whoever pulls: beyond them the upstream is read later, and skips for this relay as for a slow viewer.
 const NEWS_MAX: usize = 64;
@@ -32,53 +36,17 @@ const WORDS_MAX: usize = 16;
 /// How long saying a few words may take.
 const SAY_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// The ways to other relays.
-pub struct Dialler {
-    connector: Connector,
-    connect_to: Vec<ConnectTo>,
-}
-
-impl fmt::Debug for Dialler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialler").field("connect_to", &self.connect_to).finish_non_exhaustive()
-    }
-}
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-impl Dialler {
-    /// One that verifies certificates as `connector` says, and really dials where `connect_to` says.
-    #[must_use]
-    pub const fn new(connector: Connector, connect_to: Vec<ConnectTo>) -> Self {
-        Self { connector, connect_to }
-    }
-
-    async fn open(&self, url: &Url, hello: &ClientHello) -> Result<Socket, SocketError> {
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let port = url.port_or_known_default().unwrap_or_default();
-        let elsewhere = self.connect_to.iter().find_map(|rule| rule.apply(host, port));
-        let place = elsewhere.unwrap_or_else(|| (host.to_owned(), port));
-        let connection = TcpStream::connect(place).await?;
-        connection.set_nodelay(true)?;
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(Some(MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        let connector = Some(self.connector.clone());
-        let (mut socket, _) = client_async_tls_with_config(url.as_str(), connection, Some(config), connector).await?;
-        socket.send(Message::text(text_of(hello))).await?;
-        Ok(socket)
-    }
-}
-
 /// What an upstream tells.
 #[derive(Debug)]
 pub(super) enum News {
+    /// It is reached, by this way.
+    Reached(Transport),
     /// A control message.
     Said(ToViewer),
     /// A media message.
     Media(MediaHeader, Bytes),
+    /// What was left of a segment of this track does not come; how much that is nobody knows.
+    Cut(TrackNumber),
     /// A sign of life.
     Alive,
     /// Nothing follows.
@@ -109,6 +77,9 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// It sends something else than media messages.
+    const NO_MEDIA: Self = Self::Useless("it sends what is no media message");
+
     /// The fixed word for it.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
@@ -132,13 +103,25 @@ pub(super) struct Link {
 
 impl Link {
     /// Begins to open one.
-    pub(super) fn open(dialler: &Dialler, url: Url, hello: ClientHello, life: &Lifecycle) -> Self {
+    pub(super) fn open(
+        dialler: &Dialler,
+        relay: RelayAddress,
+        hello: ClientHello,
+        metrics: &Arc<Metrics>,
+        life: &Lifecycle,
+    ) -> Self {
         let (news_sender, news) = mpsc::channel(NEWS_MAX);
         let (words, words_receiver) = mpsc::channel(WORDS_MAX);
         let end = CancellationToken::new();
-        let dialler = Dialler::new(dialler.connector.clone(), dialler.connect_to.clone());
-        let line = Line { news: news_sender, words: words_receiver, end: end.clone() };
-        life.spawn(async move { line.run(&dialler, &url, &hello).await });
+        let far = FarEnd {
+            news: news_sender,
+            words: words_receiver,
+            end: end.clone(),
+            dialler: dialler.clone(),
+            relay,
+            metrics: Arc::clone(metrics),
+        };
+        life.spawn(far.run(hello));
         Self { news, words, _end: end.drop_guard() }
     }
 
@@ -159,47 +142,52 @@ impl Link {
 }
 
 /// The other end of a [`Link`].
-struct Line {
+struct FarEnd {
     news: mpsc::Sender<News>,
     words: mpsc::Receiver<FromRelay>,
     end: CancellationToken,
+    dialler: Dialler,
+    relay: RelayAddress,
+    metrics: Arc<Metrics>,
 }
 
-impl Line {
-    async fn run(mut self, dialler: &Dialler, url: &Url, hello: &ClientHello) {
+impl FarEnd {
+    async fn run(mut self, hello: ClientHello) {
         let end = self.end.clone();
-        let mut socket = match end.run_until_cancelled(dialler.open(url, hello)).await {
+        let mut line = match end.run_until_cancelled(self.dialler.open(&self.relay)).await {
             None => return,
-            Some(Ok(socket)) => socket,
+            Some(Ok(line)) => line,
             // Nobody listens once the link is dropped.
-            Some(Err(error)) => return drop(self.news.send(News::Ended(unreached(&error))).await),
+            Some(Err(words)) => return drop(self.news.send(News::Ended(Failure::Unreached(words))).await),
         };
-        if let Some(failure) = end.run_until_cancelled(self.pass_on(&mut socket)).await {
+        let _counted = Counted::new(line.transport(), &self.metrics);
+        let mut heard_at = Instant::now();
+        if let Some(failure) = end.run_until_cancelled(self.pass_on(&mut line, &hello, &mut heard_at)).await {
             let _ = self.news.send(News::Ended(failure)).await;
         }
-        let _ = timeout(SAY_TIME_MAX, socket.close(None)).await;
+        self.dialler.ways.over(&self.relay, line.transport(), heard_at);
+        line.close().await;
     }
 
-    async fn pass_on(&mut self, socket: &mut Socket) -> Failure {
+    async fn pass_on(&mut self, line: &mut Line, hello: &ClientHello, heard_at: &mut Instant) -> Failure {
+        if self.news.send(News::Reached(line.transport())).await.is_err() {
+            return Failure::Closed;
+        }
+        if let Err(failure) = line.say(text_of(hello)).await {
+            return failure;
+        }
         loop {
-            let message = tokio::select! {
-                message = socket.next() => message,
-                Some(word) = self.words.recv() => {
-                    match timeout(SAY_TIME_MAX, socket.send(Message::text(text_of(&word)))).await {
-                        Ok(Ok(())) => continue,
-                        _ => return Failure::Closed,
-                    }
-                }
-            };
-            let news = match message {
-                // What can't be read is of a later version, and passed over.
-                Some(Ok(Message::Text(text))) => serde_json::from_str(&text).map_or(News::Alive, News::Said),
-                Some(Ok(Message::Binary(message))) => match MediaHeader::decode(&message) {
-                    Ok((header, _)) => News::Media(header, message),
-                    Err(_) => return Failure::Useless("it sends what is no media message"),
+            let news = tokio::select! {
+                news = line.next() => news,
+                Some(word) = self.words.recv() => match line.say(text_of(&word)).await {
+                    Ok(()) => continue,
+                    Err(failure) => Err(failure),
                 },
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => News::Alive,
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Failure::Closed,
+            };
+            *heard_at = Instant::now();
+            let news = match news {
+                Ok(news) => news,
+                Err(failure) => return failure,
             };
             if self.news.send(news).await.is_err() {
                 return Failure::Closed;
@@ -208,19 +196,28 @@ impl Line {
     }
 }
 
-fn unreached(error: &SocketError) -> Failure {
-    // Not the library's own words: an answer may repeat what strangers say.
-    let words = match error {
-        SocketError::Io(error) if error.get_ref().is_some() => "there is no encrypted connection".to_owned(),
-        SocketError::Io(error) => error.kind().to_string(),
-        SocketError::Tls(_) => "there is no encrypted connection".to_owned(),
-        SocketError::Http(answer) => format!("it answers with status {}", answer.status().as_u16()),
-        _ => "it is no relay".to_owned(),
-    };
-    Failure::Unreached(words)
+/// A control message. What can't be read is of a later version, and passed over.
+fn said(text: &str) -> News {
+    serde_json::from_str(text).map_or(News::Alive, News::Said)
 }
 
-/// How certificates of other relays are verified.
-pub(crate) fn connector(ca: Option<&std::path::Path>) -> anyhow::Result<Connector> {
-    Ok(Connector::Rustls(service::tls::client_config(ca)?))
+/// Counts a session with an upstream.
+struct Counted(Option<Arc<Metrics>>);
+
+impl Counted {
+    fn new(transport: Transport, metrics: &Arc<Metrics>) -> Self {
+        let session = (transport == Transport::Webtransport).then(|| Arc::clone(metrics));
+        if let Some(metrics) = &session {
+            metrics.webtransport_upstreams.inc();
+        }
+        Self(session)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(metrics) = &self.0 {
+            metrics.webtransport_upstreams.dec();
+        }
+    }
 }

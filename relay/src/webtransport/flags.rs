@@ -21,7 +21,7 @@ pub struct WebTransportFlags {
     #[arg(long, env = "RELAY_WEBTRANSPORT_URL", value_name = "URL")]
     pub webtransport_url: Option<Url>,
 
-    /// Offer WebSocket alone
+    /// Offer WebSocket alone, and pull streams from other relays by nothing else
     #[arg(long, env = "NO_WEBTRANSPORT", value_parser = FalseyValueParser::new())]
     pub no_webtransport: bool,
 }

@@ -7,6 +7,7 @@ use protocol::{
     ticket::{Action, Grant},
 };
 use relay::Config;
+use webtransport::Transport;
 
 use crate::driver::{Peer, TestRelay, relay_name, stream};
 
@@ -32,10 +33,29 @@ impl Fleet {
     }
 }
 
-/// Where a relay is reached.
+/// Where a relay is reached by WebSocket.
 pub(crate) fn address(name: &str, relay: &TestRelay) -> RelayAddress {
     RelayAddress::new(relay_name(name), format!("ws://{}/ws", relay.address).parse().unwrap())
 }
+
+/// Where a relay is reached, with or without what makes others come by WebTransport.
+pub(crate) fn address_by(by: Transport, name: &str, relay: &TestRelay) -> RelayAddress {
+    let webtransport = relay.webtransport.clone().filter(|_| by == Transport::Webtransport);
+    RelayAddress { webtransport, ..address(name, relay) }
+}
+
+/// Each of these situations twice: relays pull from each other by WebSocket, and by WebTransport.
+macro_rules! by_both {
+    ($($situation:ident),* $(,)?) => {
+        mod by_websocket {
+            $(#[tokio::test] async fn $situation() { super::$situation(webtransport::Transport::Websocket).await; })*
+        }
+        mod by_webtransport {
+            $(#[tokio::test] async fn $situation() { super::$situation(webtransport::Transport::Webtransport).await; })*
+        }
+    };
+}
+pub(crate) use by_both;
 
 /// What the directory grants a new viewer of `stream(1)` at the relays `aud`, which pull from `ups`.
 pub(crate) fn watch(relay: &TestRelay, epoch: u32, aud: &[&str], ups: &[RelayAddress]) -> Grant {

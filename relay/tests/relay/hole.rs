@@ -1,6 +1,7 @@
-//! A proxy that can fall silent without closing anything.
+//! A proxy that can fall silent without closing anything, for connections and for datagrams.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -8,23 +9,35 @@ use std::{
     },
 };
 
+use protocol::http::RelayAddress;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
 };
 
-/// The proxy.
+use crate::driver::TestRelay;
+
+/// The proxy before one relay.
 pub(crate) struct Hole {
+    tcp: Mouth,
+    udp: Mouth,
+}
+
+/// Where it listens for one of them.
+struct Mouth {
     address: SocketAddr,
     swallows: Arc<AtomicBool>,
 }
 
 impl Hole {
-    /// One before this address.
-    pub(crate) async fn before(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, swallows) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
-        let swallowing = Arc::clone(&swallows);
+    /// One before this relay.
+    pub(crate) async fn before(relay: &TestRelay) -> Self {
+        let target = relay.address;
+        let (tcp, swallowing, listener) = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let swallows = Arc::new(AtomicBool::new(false));
+            (Mouth { address: listener.local_addr().unwrap(), swallows: Arc::clone(&swallows) }, swallows, listener)
+        };
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 if swallowing.load(Ordering::SeqCst) {
@@ -41,17 +54,33 @@ impl Hole {
                 tokio::spawn(pass(far_in, near_out, Arc::clone(&swallowing)));
             }
         });
-        Self { address, swallows }
+        let front = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let udp = Mouth { address: front.local_addr().unwrap(), swallows: Arc::default() };
+        let port = relay.webtransport.as_ref().and_then(|address| address.url.port()).unwrap_or(target.port());
+        let target = SocketAddr::new(target.ip(), port);
+        tokio::spawn(pass_datagrams(Arc::new(front), target, Arc::clone(&udp.swallows)));
+        Self { tcp, udp }
     }
 
-    /// Where it listens.
-    pub(crate) fn url(&self) -> url::Url {
-        format!("ws://{}/ws", self.address).parse().unwrap()
+    /// The same relay behind it.
+    pub(crate) fn to(&self, relay: RelayAddress) -> RelayAddress {
+        let webtransport = relay.webtransport.map(|mut address| {
+            address.url.set_port(Some(self.udp.address.port())).unwrap();
+            address
+        });
+        let url = format!("ws://{}/ws", self.tcp.address).parse().unwrap();
+        RelayAddress { url, webtransport, ..relay }
     }
 
     /// From now on nothing comes through, and nothing is closed.
     pub(crate) fn swallow(&self) {
-        self.swallows.store(true, Ordering::SeqCst);
+        self.tcp.swallows.store(true, Ordering::SeqCst);
+        self.swallow_datagrams();
+    }
+
+    /// From now on no datagram comes through.
+    pub(crate) fn swallow_datagrams(&self) {
+        self.udp.swallows.store(true, Ordering::SeqCst);
     }
 }
 
@@ -66,5 +95,33 @@ async fn pass(
         if !swallows.load(Ordering::SeqCst) && to.write_all(&bytes[..read]).await.is_err() {
             return;
         }
+    }
+}
+
+/// Each client has a socket of its own towards `target`.
+async fn pass_datagrams(front: Arc<UdpSocket>, target: SocketAddr, swallows: Arc<AtomicBool>) {
+    let mut backs = HashMap::new();
+    let mut bytes = [0; 65_536];
+    loop {
+        let Ok((length, client)) = front.recv_from(&mut bytes).await else { continue };
+        if swallows.load(Ordering::SeqCst) {
+            continue;
+        }
+        if let std::collections::hash_map::Entry::Vacant(place) = backs.entry(client) {
+            let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+            back.connect(target).await.unwrap();
+            place.insert(Arc::clone(&back));
+            let (front, swallows) = (Arc::clone(&front), Arc::clone(&swallows));
+            tokio::spawn(async move {
+                let mut bytes = [0; 65_536];
+                loop {
+                    let Ok(length) = back.recv(&mut bytes).await else { continue };
+                    if !swallows.load(Ordering::SeqCst) {
+                        let _ = front.send_to(&bytes[..length], client).await;
+                    }
+                }
+            });
+        }
+        let _ = backs[&client].send(&bytes[..length]).await;
     }
 }

@@ -2,13 +2,19 @@
 
 use protocol::{signing::PublicKey, ticket::Grant};
 use serde_json::{Value, json};
+use webtransport::Transport;
 
 use crate::{
     driver::{PICTURE, new_key, now_s, stream},
     edge_proofs::Puller,
-    fleet::{Fleet, address, broadcaster, watch},
+    fleet::{Fleet, address_by, broadcaster, by_both, watch},
     stub::{Directory, orders},
 };
+
+by_both!(
+    edge_leaves_an_upstream_that_was_revoked_and_its_viewers_go_on_elsewhere,
+    relay_that_holds_the_name_of_a_revoked_one_is_pulled_from,
+);
 
 fn revoked(relay: &str, key: PublicKey, at_s: u64) -> Value {
     orders(json!({"revoked": [{"relay": relay, "public_key": key, "at_s": at_s}]}))
@@ -44,8 +50,7 @@ async fn relay_that_was_revoked_loses_what_it_pulls_and_others_do_not() {
     assert_eq!(viewer.payloads(1).await, ["1/1/0"]);
 }
 
-#[tokio::test]
-async fn edge_leaves_an_upstream_that_was_revoked_and_its_viewers_go_on_elsewhere() {
+async fn edge_leaves_an_upstream_that_was_revoked_and_its_viewers_go_on_elsewhere(by: Transport) {
     let fleet = Fleet::new();
     let (origin, other) = (fleet.relay("origin").await, fleet.relay("other").await);
     let (mut directory, edge) = Directory::with_relay_of(&fleet).await;
@@ -55,10 +60,10 @@ async fn edge_leaves_an_upstream_that_was_revoked_and_its_viewers_go_on_elsewher
         sender.init(PICTURE).await;
         sender.chunk(PICTURE, 0, 0).await;
     }
-    let grant = watch(&edge, 1, &["relay-1"], &[address("origin", &origin)]);
+    let grant = watch(&edge, 1, &["relay-1"], &[address_by(by, "origin", &origin)]);
     let mut viewer = edge.viewer_with(&grant).await;
     assert_eq!(viewer.payloads(2).await, ["init of 1", "1/0/0"]);
-    let renewed = Grant { epoch: 2, upstream: vec![address("other", &other)], ..grant.clone() };
+    let renewed = Grant { epoch: 2, upstream: vec![address_by(by, "other", &other)], ..grant.clone() };
     directory.renews_with(fleet.key().sign(&renewed).unwrap());
     directory.orders_from_now_on(revoked("origin", new_key().public_key(), grant.issued_at_s));
     origin.metrics_say("relay_edges 0").await;
@@ -73,12 +78,11 @@ async fn edge_leaves_an_upstream_that_was_revoked_and_its_viewers_go_on_elsewher
     origin.metrics_say("relay_edges 0").await;
 }
 
-#[tokio::test]
-async fn relay_that_holds_the_name_of_a_revoked_one_is_pulled_from() {
+async fn relay_that_holds_the_name_of_a_revoked_one_is_pulled_from(by: Transport) {
     let fleet = Fleet::new();
     let origin = fleet.relay("origin").await;
     let (mut directory, edge) = Directory::with_relay_of(&fleet).await;
-    let mut grant = watch(&edge, 1, &["relay-1"], &[address("origin", &origin)]);
+    let mut grant = watch(&edge, 1, &["relay-1"], &[address_by(by, "origin", &origin)]);
     directory.orders_from_now_on(revoked("origin", new_key().public_key(), grant.issued_at_s));
     directory.heard().await;
     let mut sender = broadcaster(&origin, "origin", 1).await;

@@ -91,6 +91,13 @@ impl Order {
         None
     }
 
+    /// Another sender of this track begins, whose numbers may be any. What is read of the one before was ended.
+    pub(super) fn begin_again(&mut self, track: TrackNumber) {
+        if let Some(track) = self.0.get_mut(&track).filter(|track| track.current.is_none()) {
+            track.newest = None;
+        }
+    }
+
     /// A track on which segments have waited for too long, or too many of them, for the one that is read: what to do. To be asked until
     /// there is none.
     pub(super) fn overdue(&mut self, now: Instant) -> Option<Change> {
@@ -208,6 +215,17 @@ mod tests {
         assert_eq!(order.begin(PICTURE, anew, 1, now), Verdict::Wait);
         assert_eq!(order.end(50), Some(1));
         assert_eq!(order.begin(PICTURE, segment(501), 51, now), Verdict::Late, "of before");
+    }
+
+    #[test]
+    fn numbers_of_another_sender_may_be_any() {
+        let (mut order, now) = (Order::new(), Instant::now());
+        order.begin(PICTURE, segment(500), 50, now);
+        order.end(50);
+        order.begin_again(PICTURE);
+        assert_eq!(order.begin(PICTURE, segment(0), 1, now), Verdict::Read);
+        order.begin_again(PICTURE);
+        assert_eq!(order.begin(PICTURE, segment(0), 2, now), Verdict::Late, "the other sender's is read already");
     }
 
     proptest! {

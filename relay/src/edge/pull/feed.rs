@@ -8,6 +8,7 @@ use protocol::{
     relay_proof::{Assertion, pull_request},
 };
 use tokio::time::{Duration, Instant};
+use webtransport::Transport;
 
 use super::{
     super::{
@@ -28,6 +29,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) link: Link,
+    /// What carries it, once it is reached.
+    pub(super) transport: Option<Transport>,
     pub(super) upstream: RelayName,
     pub(super) heard_at: Instant,
     /// The times of the ticket that it has.
@@ -72,8 +75,9 @@ impl Feed {
         let assertion = house.key.sign(&Assertion::new(house.name.clone(), &request, b"", said_at_ms)).ok()?;
         let hello =
             ClientHello::PullStream { protocol: PROTOCOL_VERSION, ticket: attempt.ticket, membership, assertion };
-        let link = Link::open(&edges.dialler, attempt.upstream.url, hello, &edges.life);
-        Some(Self { link, upstream: attempt.upstream.name, heard_at: now, permit: attempt.permit, present: true })
+        let upstream = attempt.upstream.name.clone();
+        let link = Link::open(&edges.dialler, attempt.upstream, hello, &house.metrics, &edges.life);
+        Some(Self { link, transport: None, upstream, heard_at: now, permit: attempt.permit, present: true })
     }
 }
 

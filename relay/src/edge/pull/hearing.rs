@@ -21,8 +21,10 @@ impl Pull {
         let Some(main) = &mut self.main else { return };
         main.feed.heard_at = Instant::now();
         let heard = match news {
-            News::Alive => Ok(()),
+            News::Reached(_) | News::Alive => Ok(()),
             News::Media(header, message) => self.push(&header, message),
+            // At least what was under way is missing.
+            News::Cut(track) => main.seat.skipped(track, 1).map_err(Heard::from),
             News::Ended(failure) => Err(Heard::Lost(failure)),
             News::Said(ToViewer::Error { code, message }) => Err(Heard::Lost(Failure::Refused(code.as_str(), message))),
             News::Said(ToViewer::Broadcaster { present }) => {
@@ -107,6 +109,7 @@ impl Pull {
         let now = Instant::now();
         beside.feed.heard_at = now;
         match news {
+            News::Reached(transport) => beside.feed.transport = Some(transport),
             News::Ended(failure) => self.fail_beside(failure),
             News::Said(ToViewer::Error { code, message }) => self.fail_beside(Failure::Refused(code.as_str(), message)),
             News::Said(ToViewer::Move { .. } | ToViewer::StreamEnded {}) => {
@@ -127,7 +130,7 @@ impl Pull {
                     self.take_over();
                 }
             }
-            News::Said(ToViewer::Skipped { .. } | ToViewer::Viewers { .. }) | News::Alive => {}
+            News::Said(ToViewer::Skipped { .. } | ToViewer::Viewers { .. }) | News::Cut(_) | News::Alive => {}
         }
     }
 
@@ -179,7 +182,8 @@ impl Pull {
             }
         };
         let (depth, epoch) = (origin.path.len(), origin.epoch);
-        info!(upstream = %feed.upstream, depth, epoch, "the stream comes from another relay");
+        let transport = feed.transport.map(tracing::field::display);
+        info!(upstream = %feed.upstream, transport, depth, epoch, "the stream comes from another relay");
         self.upstreams.succeeded();
         if !feed.present {
             let _ = seat.set_present(false);
