@@ -17,7 +17,7 @@ pub use program::Program;
 pub use proxy::{Change, Proxy, Tally, Way, Weather};
 pub use relay_key::RelayKey;
 pub use server::Cable;
-pub use socket::{Got, Socket};
+pub use socket::{Entry, Got, Socket, WAYS};
 pub use store::Store;
 pub use system::{Answer, Created, JOIN_SECRET, System, tracks};
 

@@ -22,6 +22,8 @@ pub struct RelayPlan {
     pub name: String,
     /// Whether weather may come over the ways to and from it.
     pub cable: bool,
+    /// Whether a relay with a cable offers WebTransport, which goes past the cable: that carries TCP alone.
+    pub webtransport_beside: bool,
     /// More variables.
     pub environment: Vec<(String, String)>,
 }
@@ -31,7 +33,8 @@ impl Plan {
     /// by address is in their way.
     #[must_use]
     pub fn of_relays(count: usize, cable: bool) -> Self {
-        let relay = |n: usize| RelayPlan { name: format!("relay-{n}"), cable, environment: vec![] };
+        let relay =
+            |n: usize| RelayPlan { name: format!("relay-{n}"), cable, webtransport_beside: false, environment: vec![] };
         let limits = [
             ("CONNECTIONS_PER_ADDRESS", "0"),
             ("CREATES_PER_MINUTE", "10000"),

@@ -1,12 +1,18 @@
-//! One end of a relay's WebSocket, held by somebody who may say anything.
+//! One end of a connection to a relay, by whatever way, held by somebody who may say anything.
 
-use futures_util::{SinkExt as _, StreamExt as _};
-use protocol::{ErrorCode, MediaHeader};
+mod session;
+mod websocket;
+
+use protocol::{ErrorCode, MediaHeader, WebTransportAddress};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::tungstenite::Message;
+use webtransport::{Session, Transport};
 
-use crate::{PATIENCE, system::tracks};
+use self::{session::SessionSocket, websocket::WebSocket};
+use crate::system::tracks;
+
+/// The ways to a relay, each of which attacks are tried by.
+pub const WAYS: [Transport; 2] = [Transport::Websocket, Transport::Webtransport];
 
 /// What was received.
 #[derive(Debug)]
@@ -15,58 +21,110 @@ pub enum Got {
     Text(Value),
     /// A media message, whole.
     Media(Vec<u8>),
-    /// The end, with the close frame's code when there was one.
+    /// The end, with the code that the connection was closed with when there was one.
     Closed(Option<u16>),
 }
 
-/// The socket.
-pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+/// Where a relay is entered.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// By WebSocket, at this address.
+    Websocket(String),
+    /// By WebTransport.
+    Webtransport(WebTransportAddress),
+}
+
+impl From<&str> for Entry {
+    fn from(url: &str) -> Self {
+        Self::Websocket(url.to_owned())
+    }
+}
+
+impl From<&String> for Entry {
+    fn from(url: &String) -> Self {
+        Self::Websocket(url.clone())
+    }
+}
+
+/// The connection.
+pub struct Socket(Way);
+
+enum Way {
+    Websocket(Box<WebSocket>),
+    Webtransport(Box<SessionSocket>),
+}
 
 impl Socket {
-    /// Connects to a relay's public address.
-    pub async fn connect(url: &str) -> Self {
-        Self(connect_async(url).await.unwrap().0)
+    /// Connects to a relay.
+    pub async fn connect(at: impl Into<Entry>) -> Self {
+        Self(match at.into() {
+            Entry::Websocket(url) => Way::Websocket(Box::new(WebSocket::connect(&url).await)),
+            Entry::Webtransport(address) => Way::Webtransport(Box::new(SessionSocket::connect(&address).await)),
+        })
     }
 
     /// Says hello as a broadcaster with this ticket.
-    pub async fn publishing(url: &str, ticket: &str) -> Self {
-        let mut socket = Self::connect(url).await;
+    pub async fn publishing(at: impl Into<Entry>, ticket: &str) -> Self {
+        let mut socket = Self::connect(at).await;
         socket.say(json!({"type": "register_new_stream", "protocol": 1, "ticket": ticket, "tracks": tracks()})).await;
         socket
     }
 
     /// Says hello as a viewer with this ticket.
-    pub async fn watching(url: &str, ticket: &str) -> Self {
-        let mut socket = Self::connect(url).await;
+    pub async fn watching(at: impl Into<Entry>, ticket: &str) -> Self {
+        let mut socket = Self::connect(at).await;
         socket.say(json!({"type": "watch_stream", "protocol": 1, "ticket": ticket})).await;
         socket
     }
 
-    /// Sends a control message.
+    /// Sends a control message; the relay may have closed already.
     pub async fn say(&mut self, message: Value) {
-        self.throw(Message::text(message.to_string())).await;
+        self.say_text(&message.to_string()).await;
+    }
+
+    /// Sends a text as a control message.
+    pub async fn say_text(&mut self, text: &str) {
+        match &mut self.0 {
+            Way::Websocket(socket) => socket.throw(Message::text(text)).await,
+            Way::Webtransport(session) => session.say(text).await,
+        }
     }
 
     /// Sends a media message.
     pub async fn media(&mut self, header: &MediaHeader, payload: &[u8]) {
-        self.throw(Message::binary(header.message(payload))).await;
+        self.media_message(header.message(payload)).await;
     }
 
-    /// Sends anything; the relay may have closed already.
+    /// Sends a media message, whole. Over a session an init segment goes with the chunk behind it.
+    pub async fn media_message(&mut self, message: Vec<u8>) {
+        match &mut self.0 {
+            Way::Websocket(socket) => socket.throw(Message::binary(message)).await,
+            Way::Webtransport(session) => session.media(message).await,
+        }
+    }
+
+    /// Sends anything over a WebSocket; the relay may have closed already.
     pub async fn throw(&mut self, message: Message) {
-        let _ = self.0.send(message).await;
+        match &mut self.0 {
+            Way::Websocket(socket) => socket.throw(message).await,
+            Way::Webtransport(_) => panic!("sessions know no such messages"),
+        }
+    }
+
+    /// The session, for whoever keeps to no rule on it.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        match &self.0 {
+            Way::Websocket(_) => panic!("it is a WebSocket"),
+            Way::Webtransport(session) => session.session(),
+        }
     }
 
     /// What comes next.
     pub async fn next(&mut self) -> Got {
-        loop {
-            return match timeout(PATIENCE, self.0.next()).await.expect("nothing came") {
-                Some(Ok(Message::Text(text))) => Got::Text(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Binary(bytes))) => Got::Media(bytes.to_vec()),
-                Some(Ok(Message::Close(frame))) => Got::Closed(frame.map(|frame| frame.code.into())),
-                Some(Ok(_)) => continue,
-                Some(Err(_)) | None => Got::Closed(None),
-            };
+        match &mut self.0 {
+            Way::Websocket(socket) => socket.next().await,
+            Way::Webtransport(session) => session.next().await,
         }
     }
 

@@ -169,8 +169,12 @@ impl System {
             let cable = Cable { public: Proxy::before(listen).await, to_directory: Proxy::before(self.public()).await };
             let url = format!("ws://{}/ws", cable.public.address());
             let mut relay = self.relay(&plan.name, environment, listen, cable.to_directory.address());
+            relay.arguments.extend(["--public-url".into(), url.into()]);
             // The cable carries TCP alone: sessions by UDP would go past it.
-            relay.arguments.extend(["--public-url".into(), url.into(), "--no-webtransport".into()]);
+            match plan.webtransport_beside {
+                true => relay.arguments.extend(["--webtransport-listen".into(), listen.to_string().into()]),
+                false => relay.arguments.push("--no-webtransport".into()),
+            }
             relay.cable = Some(cable);
             relay
         } else {

@@ -8,5 +8,6 @@ mod publish;
 mod pull;
 mod revoked;
 mod sealed;
+mod sessions;
 mod tokens;
 mod watch;

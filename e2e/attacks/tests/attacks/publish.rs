@@ -1,9 +1,9 @@
-//! Sending a stream without the right to.
+//! Sending a stream without the right to, by whatever way.
 
 use protocol::{ErrorCode, ticket::Grant};
 use reqwest::Method;
 use serde_json::json;
-use stage::{Socket, System};
+use stage::{Socket, System, WAYS};
 
 /// The Unix time in seconds.
 fn now_s() -> u64 {
@@ -13,84 +13,100 @@ fn now_s() -> u64 {
 #[tokio::test]
 async fn publish_without_a_ticket() {
     let system = System::start().await;
-    let created = system.create(json!({"title": "a"})).await;
-    Socket::publishing(&created.relay_url, "").await.is_refused(ErrorCode::TicketInvalid).await;
-    let mut silent_about_it = Socket::connect(&created.relay_url).await;
-    silent_about_it.say(json!({"type": "register_new_stream", "protocol": 1, "tracks": stage::tracks()})).await;
-    silent_about_it.is_refused(ErrorCode::InvalidRequest).await;
+    for by in WAYS {
+        let created = system.create(json!({"title": "a"})).await;
+        Socket::publishing(created.at(by), "").await.is_refused(ErrorCode::TicketInvalid).await;
+        let mut silent_about_it = Socket::connect(created.at(by)).await;
+        silent_about_it.say(json!({"type": "register_new_stream", "protocol": 1, "tracks": stage::tracks()})).await;
+        silent_about_it.is_refused(ErrorCode::InvalidRequest).await;
+    }
 }
 
 #[tokio::test]
 async fn publish_with_a_forged_ticket() {
     let system = System::start().await;
-    let created = system.create(json!({"title": "a"})).await;
-    let foreign = stage::RelayKey::generate();
-    let grant = Grant::publish(created.id, 1, vec![created.relay.clone()], now_s());
-    let forged = foreign.signing_key().sign(&grant).unwrap();
-    Socket::publishing(&created.relay_url, forged.expose()).await.is_refused(ErrorCode::TicketInvalid).await;
+    for by in WAYS {
+        let created = system.create(json!({"title": "a"})).await;
+        let foreign = stage::RelayKey::generate();
+        let grant = Grant::publish(created.id, 1, vec![created.relay.clone()], now_s());
+        let forged = foreign.signing_key().sign(&grant).unwrap();
+        Socket::publishing(created.at(by), forged.expose()).await.is_refused(ErrorCode::TicketInvalid).await;
+    }
 }
 
 #[tokio::test]
 async fn publish_with_an_expired_ticket() {
     let system = System::start().await;
-    let created = system.create(json!({"title": "a"})).await;
-    let grant = Grant::publish(created.id, 1, vec![created.relay.clone()], now_s() - 601);
-    let expired = system.directory_key().sign(&grant).unwrap();
-    Socket::publishing(&created.relay_url, expired.expose()).await.is_refused(ErrorCode::TicketExpired).await;
+    for by in WAYS {
+        let created = system.create(json!({"title": "a"})).await;
+        let grant = Grant::publish(created.id, 1, vec![created.relay.clone()], now_s() - 601);
+        let expired = system.directory_key().sign(&grant).unwrap();
+        Socket::publishing(created.at(by), expired.expose()).await.is_refused(ErrorCode::TicketExpired).await;
+    }
 }
 
 #[tokio::test]
 async fn publish_on_with_another_streams_ticket() {
     let system = System::start().await;
-    let mine = system.create(json!({"title": "mine"})).await;
-    let other =
-        Grant::publish(system.create(json!({"title": "theirs"})).await.id, 1, vec![mine.relay.clone()], now_s());
-    let other = system.directory_key().sign(&other).unwrap();
-    let mut socket = Socket::publishing(&mine.relay_url, mine.ticket.expose()).await;
-    socket.text("stream_registered").await;
-    socket.say(json!({"type": "renew_ticket", "ticket": other})).await;
-    socket.is_refused(ErrorCode::TicketInvalid).await;
+    for by in WAYS {
+        let mine = system.create(json!({"title": "mine"})).await;
+        let other =
+            Grant::publish(system.create(json!({"title": "theirs"})).await.id, 1, vec![mine.relay.clone()], now_s());
+        let other = system.directory_key().sign(&other).unwrap();
+        let mut socket = Socket::publishing(mine.at(by), mine.ticket.expose()).await;
+        socket.text("stream_registered").await;
+        socket.say(json!({"type": "renew_ticket", "ticket": other})).await;
+        socket.is_refused(ErrorCode::TicketInvalid).await;
+    }
 }
 
 #[tokio::test]
 async fn publish_with_another_relays_ticket() {
     let system = System::start().await;
-    let created = system.create(json!({"title": "a"})).await;
-    let elsewhere = ["relay-1", "relay-2"].into_iter().find(|name| *name != created.relay.as_str()).unwrap();
-    let grant = Grant::publish(created.id, 1, vec![elsewhere.parse().unwrap()], now_s());
-    let ticket = system.directory_key().sign(&grant).unwrap();
-    Socket::publishing(&created.relay_url, ticket.expose()).await.is_refused(ErrorCode::TicketInvalid).await;
+    for by in WAYS {
+        let created = system.create(json!({"title": "a"})).await;
+        let elsewhere = ["relay-1", "relay-2"].into_iter().find(|name| *name != created.relay.as_str()).unwrap();
+        let grant = Grant::publish(created.id, 1, vec![elsewhere.parse().unwrap()], now_s());
+        let ticket = system.directory_key().sign(&grant).unwrap();
+        Socket::publishing(created.at(by), ticket.expose()).await.is_refused(ErrorCode::TicketInvalid).await;
+    }
 }
 
 #[tokio::test]
 async fn publish_with_a_watch_ticket() {
     let system = System::start().await;
-    let created = system.create(json!({"title": "a"})).await;
-    Socket::publishing(&created.relay_url, created.ticket.expose()).await.text("stream_registered").await;
-    let watch = system.watch(created.id, None).await;
-    let ticket = watch.body["assignment"]["ticket"].as_str().unwrap();
-    Socket::publishing(&created.relay_url, ticket).await.is_refused(ErrorCode::TicketInvalid).await;
+    for by in WAYS {
+        let created = system.create(json!({"title": "a"})).await;
+        Socket::publishing(created.at(by), created.ticket.expose()).await.text("stream_registered").await;
+        let watch = system.watch(created.id, None).await;
+        let ticket = watch.body["assignment"]["ticket"].as_str().unwrap();
+        Socket::publishing(created.at(by), ticket).await.is_refused(ErrorCode::TicketInvalid).await;
+    }
 }
 
 #[tokio::test]
 async fn publish_with_a_ticket_of_an_old_epoch() {
     let system = System::start().await;
-    let created = system.create(json!({"title": "a"})).await;
-    let newer = Grant::publish(created.id, 2, vec![created.relay.clone()], now_s());
-    let newer = system.directory_key().sign(&newer).unwrap();
-    let mut owner = Socket::publishing(&created.relay_url, newer.expose()).await;
-    owner.text("stream_registered").await;
-    Socket::publishing(&created.relay_url, created.ticket.expose()).await.is_refused(ErrorCode::StaleEpoch).await;
+    for by in WAYS {
+        let created = system.create(json!({"title": "a"})).await;
+        let newer = Grant::publish(created.id, 2, vec![created.relay.clone()], now_s());
+        let newer = system.directory_key().sign(&newer).unwrap();
+        let mut owner = Socket::publishing(created.at(by), newer.expose()).await;
+        owner.text("stream_registered").await;
+        Socket::publishing(created.at(by), created.ticket.expose()).await.is_refused(ErrorCode::StaleEpoch).await;
+    }
 }
 
 #[tokio::test]
 async fn second_publisher_of_a_stream() {
     let system = System::start().await;
-    let created = system.create(json!({"title": "a"})).await;
-    let mut owner = Socket::publishing(&created.relay_url, created.ticket.expose()).await;
-    owner.text("stream_registered").await;
-    Socket::publishing(&created.relay_url, created.ticket.expose()).await.is_refused(ErrorCode::PublisherPresent).await;
-    owner.say(json!({"type": "end_stream"})).await;
+    for by in WAYS {
+        let created = system.create(json!({"title": "a"})).await;
+        let mut owner = Socket::publishing(created.at(by), created.ticket.expose()).await;
+        owner.text("stream_registered").await;
+        Socket::publishing(created.at(by), created.ticket.expose()).await.is_refused(ErrorCode::PublisherPresent).await;
+        owner.say(json!({"type": "end_stream"})).await;
+    }
 }
 
 #[tokio::test]

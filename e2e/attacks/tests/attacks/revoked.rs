@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use protocol::{MediaHeader, MediaKind, RelayName, Secret, TrackNumber, ViewerId, http::RelayAddress, ticket::Grant};
+use protocol::{MediaHeader, MediaKind, RelayName, Secret, TrackNumber, ViewerId, ticket::Grant};
 use reqwest::Method;
 use serde_json::json;
-use stage::{Created, Got, Plan, Socket, System, eventually, now_ms};
+use stage::{Created, Entry, Got, Plan, Socket, System, WAYS, eventually, now_ms};
 use tokio::time::timeout;
+use webtransport::Transport;
 
 /// What is promised.
 const REVOKED_WITHIN: Duration = Duration::from_secs(5);
@@ -18,6 +19,8 @@ struct Scene {
     created: Created,
     owner: Socket,
     other: RelayName,
+    /// How relays pull from each other.
+    by: Transport,
 }
 
 fn header(kind: MediaKind, segment: u32) -> MediaHeader {
@@ -25,8 +28,8 @@ fn header(kind: MediaKind, segment: u32) -> MediaHeader {
     MediaHeader { kind, key, sealed: false, track: TrackNumber(1), segment, chunk: 0, captured_at_us: 1 }
 }
 
-async fn publishing(url: &str, ticket: &Secret, segment: u32) -> Socket {
-    let mut owner = Socket::publishing(url, ticket.expose()).await;
+async fn publishing(at: impl Into<Entry>, ticket: &Secret, segment: u32) -> Socket {
+    let mut owner = Socket::publishing(at, ticket.expose()).await;
     owner.text("stream_registered").await;
     owner.media(&header(MediaKind::Init, 0), b"init").await;
     owner.media(&header(MediaKind::Chunk, segment), format!("picture {segment}").as_bytes()).await;
@@ -35,27 +38,28 @@ async fn publishing(url: &str, ticket: &Secret, segment: u32) -> Socket {
 }
 
 impl Scene {
-    async fn of(plan: &Plan) -> Self {
+    async fn of(plan: &Plan, by: Transport) -> Self {
         let system = System::start_plan(plan).await;
         for relay in &plan.relays {
             system.is_assigned(&relay.name).await;
         }
         let created = system.create(json!({"title": "a"})).await;
-        let owner = publishing(&created.relay_url, &created.ticket, 1).await;
+        let owner = publishing(created.at(by), &created.ticket, 1).await;
         let other = plan.relays.iter().find(|relay| relay.name != created.relay.as_str()).unwrap();
         let other = other.name.parse().unwrap();
-        Self { system, created, owner, other }
+        Self { system, created, owner, other, by }
     }
 
     /// A viewer at the other relay, which pulls the stream for it; and its ticket.
     async fn viewer_of_edge(&self, viewer: u64) -> (Socket, Secret) {
-        let Created { id, relay, relay_url, .. } = &self.created;
-        let grant = Grant::watch(*id, 1, vec![self.other.clone()], ViewerId(viewer), now_ms() / 1000);
-        let upstream = vec![RelayAddress::new(relay.clone(), relay_url.parse().unwrap())];
+        let grant = Grant::watch(self.created.id, 1, vec![self.other.clone()], ViewerId(viewer), now_ms() / 1000);
+        let upstream = vec![self.created.address(self.by)];
         let ticket = self.system.directory_key().sign(&Grant { upstream, ..grant }).unwrap();
         let mut socket = Socket::watching(&self.system.relay_url(self.other.as_str()), ticket.expose()).await;
         assert!(socket.next_media().await.ends_with(b"init"));
         assert!(socket.next_media().await.ends_with(b"picture 1"));
+        let sessions = self.system.metric(self.other.as_str(), "relay_webtransport_upstreams").await;
+        assert_eq!(sessions == Some(1.0), self.by == Transport::Webtransport, "{sessions:?}");
         (socket, ticket)
     }
 
@@ -66,14 +70,23 @@ impl Scene {
     }
 }
 
+/// Relays whose way to the directory can be cut, and that are reached by this way.
+fn two_relays(by: Transport) -> Plan {
+    let mut plan = Plan::of_relays(2, true);
+    for relay in &mut plan.relays {
+        relay.webtransport_beside = by == Transport::Webtransport;
+    }
+    plan
+}
+
 /// How often a relay has left another one, or sent it away, because it was shut out.
 async fn shunned(system: &System, relay: &RelayName, metric: &str) -> bool {
     system.metric_where(relay.as_str(), metric, Some("reason=\"relay_revoked\"")).await >= Some(1.0)
 }
 
 /// The edge goes on pulling as if nothing had happened; its viewers watch on elsewhere.
-async fn pull_on(plan: &Plan) {
-    let mut scene = Scene::of(plan).await;
+async fn pull_on(plan: &Plan, by: Transport) {
+    let mut scene = Scene::of(plan, by).await;
     let (mut viewer, ticket) = scene.viewer_of_edge(7).await;
     let origin = scene.created.relay.clone();
     scene.revoke(&scene.other).await;
@@ -106,18 +119,28 @@ async fn pull_on(plan: &Plan) {
 
 #[tokio::test]
 async fn pull_on_after_having_been_revoked() {
-    pull_on(&Plan::of_relays(2, true)).await;
+    for by in WAYS {
+        pull_on(&two_relays(by), by).await;
+    }
 }
 
 #[tokio::test]
 async fn pull_on_after_another_directory_has_revoked_the_relay() {
-    pull_on(&Plan { shared: true, ..Plan::of_relays(2, true) }).await;
+    for by in WAYS {
+        pull_on(&Plan { shared: true, ..two_relays(by) }, by).await;
+    }
 }
 
 /// The origin goes on sending, to an edge that pulls from it: what it sends reaches nobody there, and the broadcaster's own stream does.
 #[tokio::test]
 async fn feed_others_after_having_been_revoked() {
-    let mut scene = Scene::of(&Plan::of_relays(2, true)).await;
+    for by in WAYS {
+        feed_others(by).await;
+    }
+}
+
+async fn feed_others(by: Transport) {
+    let mut scene = Scene::of(&two_relays(by), by).await;
     let (mut viewer, _) = scene.viewer_of_edge(7).await;
     let origin = scene.created.relay.clone();
     scene.revoke(&origin).await;

@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 use protocol::ErrorCode;
 use reqwest::Method;
 use serde_json::json;
-use stage::{Socket, System, eventually};
+use stage::{Socket, System, WAYS, eventually};
 
 #[tokio::test]
 async fn watch_a_password_stream_without_the_password() {
@@ -79,48 +79,53 @@ async fn list_what_is_not_public() {
 #[tokio::test]
 async fn watch_with_a_publish_ticket_or_a_forged_one() {
     let system = System::start().await;
-    let created = system.create(json!({"title": "a"})).await;
-    Socket::watching(&created.relay_url, created.ticket.expose()).await.is_refused(ErrorCode::TicketInvalid).await;
-    Socket::watching(&created.relay_url, "a.b.c").await.is_refused(ErrorCode::TicketInvalid).await;
+    for by in WAYS {
+        let created = system.create(json!({"title": "a"})).await;
+        Socket::watching(created.at(by), created.ticket.expose()).await.is_refused(ErrorCode::TicketInvalid).await;
+        Socket::watching(created.at(by), "a.b.c").await.is_refused(ErrorCode::TicketInvalid).await;
+    }
 }
 
 #[tokio::test]
 async fn come_back_after_having_been_removed() {
     let system = System::start().await;
-    let created = system.create(json!({"title": "a"})).await;
-    let mut owner = Socket::publishing(&created.relay_url, created.ticket.expose()).await;
-    owner.text("stream_registered").await;
-    let answer = eventually("a way to watch", async || {
-        let answer = system.watch(created.id, None).await;
-        (answer.status == 200).then_some(answer)
-    })
-    .await;
-    let ticket = answer.body["assignment"]["ticket"].as_str().unwrap().to_owned();
-    let mut viewer = Socket::watching(&created.relay_url, &ticket).await;
-    viewer.text("watching").await;
-    let id = loop {
-        let audience = owner.text("audience").await;
-        if let Some(id) = audience["viewers"][0]["viewer"].as_str() {
-            break id.to_owned();
-        }
-    };
-
-    let path = format!("/api/streams/{}/viewers/{id}", created.id);
-    let removed = system.send(system.request(Method::DELETE, &path).bearer_auth(created.broadcast_key.expose())).await;
-    assert_eq!(removed.status, 204, "{removed:?}");
-    loop {
-        match viewer.next().await {
-            stage::Got::Text(message) if message["type"] == "error" => {
-                assert_eq!(message["code"], "viewer_removed", "{message}");
-                break;
+    for by in WAYS {
+        let created = system.create(json!({"title": "a"})).await;
+        let mut owner = Socket::publishing(created.at(by), created.ticket.expose()).await;
+        owner.text("stream_registered").await;
+        let answer = eventually("a way to watch", async || {
+            let answer = system.watch(created.id, None).await;
+            (answer.status == 200).then_some(answer)
+        })
+        .await;
+        let ticket = answer.body["assignment"]["ticket"].as_str().unwrap().to_owned();
+        let mut viewer = Socket::watching(created.at(by), &ticket).await;
+        viewer.text("watching").await;
+        let id = loop {
+            let audience = owner.text("audience").await;
+            if let Some(id) = audience["viewers"][0]["viewer"].as_str() {
+                break id.to_owned();
             }
-            stage::Got::Closed(code) => panic!("closed ({code:?}) without a word"),
-            _ => {}
+        };
+
+        let path = format!("/api/streams/{}/viewers/{id}", created.id);
+        let removed =
+            system.send(system.request(Method::DELETE, &path).bearer_auth(created.broadcast_key.expose())).await;
+        assert_eq!(removed.status, 204, "{removed:?}");
+        loop {
+            match viewer.next().await {
+                stage::Got::Text(message) if message["type"] == "error" => {
+                    assert_eq!(message["code"], "viewer_removed", "{message}");
+                    break;
+                }
+                stage::Got::Closed(code) => panic!("closed ({code:?}) without a word"),
+                _ => {}
+            }
         }
+        Socket::watching(created.at(by), &ticket).await.is_refused(ErrorCode::ViewerRemoved).await;
+        system.watch(created.id, None).await.is_refused(403, "viewer_removed");
+        let path = format!("/api/streams/{}/watch", created.id);
+        let renewed = system.send(system.request(Method::POST, &path).bearer_auth(&ticket)).await;
+        renewed.is_refused(403, "viewer_removed");
     }
-    Socket::watching(&created.relay_url, &ticket).await.is_refused(ErrorCode::ViewerRemoved).await;
-    system.watch(created.id, None).await.is_refused(403, "viewer_removed");
-    let path = format!("/api/streams/{}/watch", created.id);
-    let renewed = system.send(system.request(Method::POST, &path).bearer_auth(&ticket)).await;
-    renewed.is_refused(403, "viewer_removed");
 }

@@ -46,7 +46,7 @@ pub async fn hot(viewers: usize, stay: Duration) -> Cooled {
     let large = began(show.directory(), Programme { title: "Large".into(), ..programme }).await;
     let open = || Player::open(show.directory(), large.id(), Tempo::default());
     let crowd: Vec<_> = (0..2 * viewers).map(|_| open()).collect();
-    let second = RelayPlan { name: "relay-2".into(), cable: false, environment: plan.environment.clone() };
+    let second = RelayPlan { name: "relay-2".into(), environment: plan.environment.clone(), ..plan.relays[0].clone() };
     show.system.add(&second).await;
     show.system.is_ready("relay-2").await;
     show.calm().await;

@@ -1,10 +1,12 @@
 //! What broadcasters and viewers ask of a system's directory.
 
-use protocol::{RelayName, Secret, StreamId};
+use protocol::{RelayName, Secret, StreamId, WebTransportAddress, http::RelayAddress};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use webtransport::Transport;
 
 use super::System;
+use crate::Entry;
 
 /// The tracks of every stream here: one picture.
 #[must_use]
@@ -37,10 +39,31 @@ pub struct Created {
     pub broadcast_key: Secret,
     /// Lets publish.
     pub ticket: Secret,
-    /// Where.
+    /// Where, by WebSocket.
     pub relay_url: String,
+    /// Where, by WebTransport.
+    pub webtransport: Option<WebTransportAddress>,
     /// On which relay.
     pub relay: RelayName,
+}
+
+impl Created {
+    /// The relay as those see it who come by this way.
+    #[must_use]
+    pub fn address(&self, by: Transport) -> RelayAddress {
+        let webtransport = self.webtransport.clone().filter(|_| by == Transport::Webtransport);
+        RelayAddress { webtransport, ..RelayAddress::new(self.relay.clone(), self.relay_url.parse().unwrap()) }
+    }
+
+    /// Where the relay is entered by this way.
+    #[must_use]
+    pub fn at(&self, by: Transport) -> Entry {
+        match self.address(by).webtransport {
+            Some(address) => Entry::Webtransport(address),
+            None if by == Transport::Webtransport => panic!("{} offers no WebTransport", self.relay),
+            None => Entry::Websocket(self.relay_url.clone()),
+        }
+    }
 }
 
 impl System {
@@ -85,6 +108,7 @@ impl System {
             broadcast_key: body["broadcast_key"].as_str()?.into(),
             ticket: assignment["ticket"].as_str()?.into(),
             relay_url: assignment["relays"][0]["url"].as_str()?.to_owned(),
+            webtransport: serde_json::from_value(assignment["relays"][0]["webtransport"].clone()).ok()?,
             relay: assignment["relays"][0]["name"].as_str()?.parse().ok()?,
         })
     }
