@@ -556,3 +556,23 @@ async fn edge_serves_viewers_of_both_kinds_whatever_it_pulls_by() {
         assert_eq!(by_socket.payloads(1).await, ["1/1/0"]);
     }
 }
+
+#[tokio::test]
+async fn line_that_loses_packets_costs_an_edge_no_chunk() {
+    let mut pair = Pair::new(Transport::Webtransport).await;
+    let hole = Hole::before(&pair.origin).await;
+    hole.loses_every(20);
+    let far = hole.to(address_by(pair.by, "origin", &pair.origin));
+    let (mut viewer, _) = viewer(&pair.edge, "edge", &[far]).await;
+    viewer.payloads(6).await;
+    pair.edge.metrics_say("relay_webtransport_upstreams 1").await;
+    for segment in 1..4 {
+        for chunk in 0..30 {
+            pair.broadcaster
+                .media(header(MediaKind::Chunk, PICTURE, segment, chunk, 0), &[segment as u8; 10_000])
+                .await;
+            let (got, _) = viewer.next_media().await;
+            assert_eq!((got.segment, got.chunk), (segment, chunk));
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -21,6 +21,8 @@ use crate::driver::TestRelay;
 pub(crate) struct Hole {
     tcp: Mouth,
     udp: Mouth,
+    /// Every so many datagrams one is lost, each way; 0: none.
+    loses_every: Arc<AtomicUsize>,
 }
 
 /// Where it listens for one of them.
@@ -58,8 +60,10 @@ impl Hole {
         let udp = Mouth { address: front.local_addr().unwrap(), swallows: Arc::default() };
         let port = relay.webtransport.as_ref().and_then(|address| address.url.port()).unwrap_or(target.port());
         let target = SocketAddr::new(target.ip(), port);
-        tokio::spawn(pass_datagrams(Arc::new(front), target, Arc::clone(&udp.swallows)));
-        Self { tcp, udp }
+        let loses_every = Arc::default();
+        let fate = Fate { swallows: Arc::clone(&udp.swallows), loses_every: Arc::clone(&loses_every) };
+        tokio::spawn(pass_datagrams(Arc::new(front), target, fate));
+        Self { tcp, udp, loses_every }
     }
 
     /// The same relay behind it.
@@ -76,6 +80,11 @@ impl Hole {
     pub(crate) fn swallow(&self) {
         self.tcp.swallows.store(true, Ordering::SeqCst);
         self.swallow_datagrams();
+    }
+
+    /// From now on every `count`th datagram is lost, each way.
+    pub(crate) fn loses_every(&self, count: usize) {
+        self.loses_every.store(count, Ordering::SeqCst);
     }
 
     /// From now on no datagram comes through.
@@ -98,25 +107,40 @@ async fn pass(
     }
 }
 
+/// What becomes of datagrams.
+#[derive(Clone)]
+struct Fate {
+    swallows: Arc<AtomicBool>,
+    loses_every: Arc<AtomicUsize>,
+}
+
+impl Fate {
+    /// Whether the datagram of this number gets through.
+    fn spares(&self, number: usize) -> bool {
+        let every = self.loses_every.load(Ordering::SeqCst);
+        !self.swallows.load(Ordering::SeqCst) && (every == 0 || !number.is_multiple_of(every))
+    }
+}
+
 /// Each client has a socket of its own towards `target`.
-async fn pass_datagrams(front: Arc<UdpSocket>, target: SocketAddr, swallows: Arc<AtomicBool>) {
+async fn pass_datagrams(front: Arc<UdpSocket>, target: SocketAddr, fate: Fate) {
     let mut backs = HashMap::new();
     let mut bytes = [0; 65_536];
-    loop {
+    for number in 1.. {
         let Ok((length, client)) = front.recv_from(&mut bytes).await else { continue };
-        if swallows.load(Ordering::SeqCst) {
+        if !fate.spares(number) {
             continue;
         }
         if let std::collections::hash_map::Entry::Vacant(place) = backs.entry(client) {
             let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
             back.connect(target).await.unwrap();
             place.insert(Arc::clone(&back));
-            let (front, swallows) = (Arc::clone(&front), Arc::clone(&swallows));
+            let (front, fate) = (Arc::clone(&front), fate.clone());
             tokio::spawn(async move {
                 let mut bytes = [0; 65_536];
-                loop {
+                for number in 1.. {
                     let Ok(length) = back.recv(&mut bytes).await else { continue };
-                    if !swallows.load(Ordering::SeqCst) {
+                    if fate.spares(number) {
                         let _ = front.send_to(&bytes[..length], client).await;
                     }
                 }

@@ -84,8 +84,8 @@ impl Feed {
 impl Main {
     /// How it seems; `newer_elsewhere`: whether others may have a newer publisher's stream.
     pub(super) const fn sight(&self, newer_elsewhere: bool) -> Sight {
-        let Feed { heard_at, present, .. } = self.feed;
-        Sight { heard_at, present, moving: self.moving.is_some(), newer_elsewhere }
+        let Feed { heard_at, transport, present, .. } = self.feed;
+        Sight { heard_at, transport, present, moving: self.moving.is_some(), newer_elsewhere }
     }
 }
 

@@ -1,7 +1,12 @@
 //! Whether another upstream is needed beside the one there is, and whether what another one has is of use. Pure.
 
-use protocol::limits::CLIENT_PATIENCE;
-use tokio::time::Instant;
+use protocol::limits::{CLIENT_PATIENCE, KEEP_ALIVE_INTERVAL};
+use tokio::time::{Duration, Instant};
+use webtransport::Transport;
+
+/// How long the silence of a session is borne. By TCP the system tells at once that a relay has died; by UDP nobody does, and whoever watches
+/// here sees nothing meanwhile. Twice as long as an upstream is silent at most.
+const SESSION_PATIENCE: Duration = KEEP_ALIVE_INTERVAL.saturating_mul(2);
 
 /// Why another upstream is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub(super) enum Need {
 pub(super) struct Sight {
     /// When it said something last.
     pub(super) heard_at: Instant,
+    /// What carries it.
+    pub(super) transport: Option<Transport>,
     /// Whether it says that the broadcaster is connected.
     pub(super) present: bool,
     /// Whether it says that the stream goes on elsewhere.
@@ -30,7 +37,11 @@ pub(super) struct Sight {
 impl Sight {
     /// What is needed beside it.
     pub(super) fn need(&self, now: Instant) -> Option<Need> {
-        if now.duration_since(self.heard_at) >= CLIENT_PATIENCE || !self.present {
+        let patience = match self.transport {
+            Some(Transport::Webtransport) => SESSION_PATIENCE,
+            _ => CLIENT_PATIENCE,
+        };
+        if now.duration_since(self.heard_at) >= patience || !self.present {
             return Some(Need::Race);
         }
         (self.moving || self.newer_elsewhere).then_some(Need::Handover)
@@ -45,12 +56,10 @@ pub(super) const fn is_outdated(epoch: u32, sent: u32, known: u32, moving: bool)
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn good(heard_at: Instant) -> Sight {
-        Sight { heard_at, present: true, moving: false, newer_elsewhere: false }
+        Sight { heard_at, transport: Some(Transport::Websocket), present: true, moving: false, newer_elsewhere: false }
     }
 
     #[test]
@@ -58,6 +67,9 @@ mod tests {
         let now = Instant::now();
         let (almost, late) = (now + CLIENT_PATIENCE - Duration::from_millis(1), now + CLIENT_PATIENCE);
         assert_eq!((good(now).need(almost), good(now).need(late)), (None, Some(Need::Race)));
+        let session = Sight { transport: Some(Transport::Webtransport), ..good(now) };
+        let (almost, late) = (now + SESSION_PATIENCE - Duration::from_millis(1), now + SESSION_PATIENCE);
+        assert_eq!((session.need(almost), session.need(late)), (None, Some(Need::Race)));
         assert_eq!(Sight { present: false, ..good(now) }.need(now), Some(Need::Race));
         let leaving = Sight { present: false, moving: true, newer_elsewhere: true, ..good(now) };
         assert_eq!(leaving.need(now), Some(Need::Race), "who sends nothing can't hand over");
