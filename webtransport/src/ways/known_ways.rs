@@ -1,5 +1,6 @@
 //! Remembers where WebTransport was of no use, so that a network without UDP costs one head start and not one for each connection. For a
-//! while only: networks change. Pure: times go in. The page remembers alike (`ui/src/transport/known_ways.ts`).
+//! while only: networks change. Pure: times go in. The page remembers alike (`ui/src/transport/known_ways.ts`), but for what sessions with other
+//! relays tell: it has one at a time.
 
 use std::{
     collections::VecDeque,
