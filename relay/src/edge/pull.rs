@@ -142,6 +142,7 @@ impl Pull {
             }
             Wanted::Pulled => {
                 self.ask_for_keys();
+                self.bear_with_main(now);
                 self.seek(now);
             }
         }
@@ -184,6 +185,13 @@ impl Pull {
     fn need(&self, now: Instant) -> Option<Need> {
         let Some(main) = &self.main else { return Some(Need::Lost) };
         main.sight(self.upstreams.know_newer(main.origin.epoch, &main.feed.upstream)).need(now)
+    }
+
+    /// An upstream that says nothing any more is lost: viewers are to know, where no other one is found.
+    fn bear_with_main(&mut self, now: Instant) {
+        if self.main.as_ref().is_some_and(|main| main.sight(false).is_dead(now)) {
+            self.lose(&Failure::Silent);
+        }
     }
 
     fn bear_with_beside(&mut self, now: Instant) {

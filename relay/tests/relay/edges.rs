@@ -25,6 +25,7 @@ by_both!(
     edge_follows_a_stream_that_moves_without_a_gap,
     newer_ticket_of_a_viewer_brings_new_upstreams,
     loss_of_the_only_upstream_is_told_when_it_lasts,
+    silence_of_the_only_upstream_is_told_when_it_lasts_and_its_return_is_seen,
     absence_of_the_broadcaster_and_its_end_are_told_on,
     edge_lets_go_some_seconds_after_its_last_viewer,
     broadcaster_that_comes_to_an_edge_makes_it_the_origin,
@@ -263,7 +264,7 @@ async fn silent_upstream_is_replaced(by: Transport) {
     let far = proxy.to(address_by(by, "first", &first));
     let (mut viewer, _) = viewer(&edge, "edge", &[far, address_by(by, "second", &second)]).await;
     viewer.payloads(6).await;
-    proxy.swallow();
+    proxy.swallow(true);
     let begun = Instant::now();
     let mut chunk = 1;
     loop {
@@ -344,6 +345,21 @@ async fn loss_of_the_only_upstream_is_told_when_it_lasts(by: Transport) {
     pair.origin.stopped().await;
     assert_eq!(viewer.text("broadcaster").await["present"], false);
     assert!(begun.elapsed() > Duration::from_millis(900), "{:?}", begun.elapsed());
+}
+
+async fn silence_of_the_only_upstream_is_told_when_it_lasts_and_its_return_is_seen(by: Transport) {
+    let mut pair = Pair::new(by).await;
+    let hole = Hole::before(&pair.origin).await;
+    let far = hole.to(address_by(by, "origin", &pair.origin));
+    let (mut viewer, _) = viewer(&pair.edge, "edge", &[far]).await;
+    viewer.payloads(6).await;
+    hole.swallow(true);
+    assert_eq!(viewer.text("broadcaster").await["present"], false);
+    pair.edge.metrics_say("relay_pulls 0").await;
+    hole.swallow(false);
+    assert_eq!(viewer.text("broadcaster").await["present"], true);
+    pair.broadcaster.chunk(PICTURE, 0, 2).await;
+    assert_eq!(viewer.payloads(1).await, ["1/0/2"]);
 }
 
 async fn absence_of_the_broadcaster_and_its_end_are_told_on(by: Transport) {
@@ -494,7 +510,7 @@ async fn broadcaster_that_comes_back_with_other_tracks_is_followed(by: Transport
 async fn network_that_swallows_udp_is_pulled_through_by_websocket() {
     let mut pair = Pair::new(Transport::Webtransport).await;
     let hole = Hole::before(&pair.origin).await;
-    hole.swallow_datagrams();
+    hole.swallow_datagrams(true);
     let far = hole.to(address_by(pair.by, "origin", &pair.origin));
     let (mut viewer, _) = viewer(&pair.edge, "edge", &[far]).await;
     viewer.payloads(6).await;
@@ -515,7 +531,7 @@ async fn session_that_falls_silent_is_replaced_by_a_websocket_without_a_gap() {
     let (mut viewer, _) = viewer(&pair.edge, "edge", &[far]).await;
     viewer.payloads(6).await;
     pair.edge.metrics_say("relay_webtransport_upstreams 1").await;
-    hole.swallow_datagrams();
+    hole.swallow_datagrams(true);
     for chunk in 2..5 {
         pair.broadcaster.chunk(PICTURE, 0, chunk).await;
     }

@@ -76,10 +76,10 @@ impl Hole {
         RelayAddress { url, webtransport, ..relay }
     }
 
-    /// From now on nothing comes through, and nothing is closed.
-    pub(crate) fn swallow(&self) {
-        self.tcp.swallows.store(true, Ordering::SeqCst);
-        self.swallow_datagrams();
+    /// From now on nothing comes through, and nothing is closed; or everything again.
+    pub(crate) fn swallow(&self, swallows: bool) {
+        self.tcp.swallows.store(swallows, Ordering::SeqCst);
+        self.swallow_datagrams(swallows);
     }
 
     /// From now on every `count`th datagram is lost, each way.
@@ -87,9 +87,9 @@ impl Hole {
         self.loses_every.store(count, Ordering::SeqCst);
     }
 
-    /// From now on no datagram comes through.
-    pub(crate) fn swallow_datagrams(&self) {
-        self.udp.swallows.store(true, Ordering::SeqCst);
+    /// From now on no datagram comes through, or each of them again.
+    pub(crate) fn swallow_datagrams(&self, swallows: bool) {
+        self.udp.swallows.store(swallows, Ordering::SeqCst);
     }
 }
 

@@ -37,14 +37,22 @@ pub(super) struct Sight {
 impl Sight {
     /// What is needed beside it.
     pub(super) fn need(&self, now: Instant) -> Option<Need> {
-        let patience = match self.transport {
-            Some(Transport::Webtransport) => SESSION_PATIENCE,
-            _ => CLIENT_PATIENCE,
-        };
-        if now.duration_since(self.heard_at) >= patience || !self.present {
+        if now.duration_since(self.heard_at) >= self.patience() || !self.present {
             return Some(Need::Race);
         }
         (self.moving || self.newer_elsewhere).then_some(Need::Handover)
+    }
+
+    /// Whether it is silent for so long that it is taken for dead: another one had as long to show itself.
+    pub(super) fn is_dead(&self, now: Instant) -> bool {
+        now.duration_since(self.heard_at) >= 2 * self.patience()
+    }
+
+    const fn patience(&self) -> Duration {
+        match self.transport {
+            Some(Transport::Webtransport) => SESSION_PATIENCE,
+            _ => CLIENT_PATIENCE,
+        }
     }
 }
 
@@ -70,6 +78,11 @@ mod tests {
         let session = Sight { transport: Some(Transport::Webtransport), ..good(now) };
         let (almost, late) = (now + SESSION_PATIENCE - Duration::from_millis(1), now + SESSION_PATIENCE);
         assert_eq!((session.need(almost), session.need(late)), (None, Some(Need::Race)));
+        assert!(
+            !session.is_dead(now + CLIENT_PATIENCE - Duration::from_millis(1))
+                && session.is_dead(now + CLIENT_PATIENCE)
+        );
+        assert!(!good(now).is_dead(now + CLIENT_PATIENCE) && good(now).is_dead(now + 2 * CLIENT_PATIENCE));
         assert_eq!(Sight { present: false, ..good(now) }.need(now), Some(Need::Race));
         let leaving = Sight { present: false, moving: true, newer_elsewhere: true, ..good(now) };
         assert_eq!(leaving.need(now), Some(Need::Race), "who sends nothing can't hand over");
