@@ -11,7 +11,10 @@ use std::{
 
 use protocol::{Secret, StreamId, ticket::Grant};
 use service::Lifecycle;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 use tracing::{Instrument as _, info_span};
 
 use crate::house::House;
@@ -31,6 +34,10 @@ use pull::Pull;
 use renewal::Renewals;
 use replays::Replays;
 use revoked::Revoked;
+
+/// How often a relay that pulls over a session is told something, where nothing else is to be told. A silence of some times as long is that
+/// of a dead relay or of a bad line.
+pub(crate) const SESSION_WORD_INTERVAL: Duration = Duration::from_millis(40);
 
 /// Tickets of viewers that wait to be looked at: the newest says what those before it said.
 const WISHES_MAX: usize = 16;

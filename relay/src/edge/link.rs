@@ -6,10 +6,7 @@ mod line;
 mod websocket;
 mod webtransport;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use ::webtransport::Transport;
 use bytes::Bytes;
@@ -20,7 +17,10 @@ use protocol::{
 };
 use service::Lifecycle;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::dialler::Dialler;
@@ -165,7 +165,7 @@ impl FarEnd {
         if let Some(failure) = end.run_until_cancelled(self.pass_on(&mut line, &hello, &mut heard_at)).await {
             let _ = self.news.send(News::Ended(failure)).await;
         }
-        self.dialler.ways.over(&self.relay, line.transport(), heard_at);
+        self.dialler.ways.over(&self.relay, line.transport(), heard_at.into_std());
         line.close().await;
     }
 
@@ -176,9 +176,11 @@ impl FarEnd {
         if let Err(failure) = line.say(text_of(hello)).await {
             return failure;
         }
+        let is_session = line.transport() == Transport::Webtransport;
         loop {
             let news = tokio::select! {
                 news = line.next() => news,
+                () = self.dialler.finds_dead(&self.relay, *heard_at), if is_session => return Failure::Closed,
                 Some(word) = self.words.recv() => match line.say(text_of(&word)).await {
                     Ok(()) => continue,
                     Err(failure) => Err(failure),

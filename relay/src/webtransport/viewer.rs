@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use protocol::{ErrorCode, MediaHeader, TrackKind, TrackNumber, control::ToViewer, limits::KEEP_ALIVE_INTERVAL};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 use webtransport::{Control, Outbox, Outgoing, Session};
 
 use super::line::{end_of_control, end_of_session, farewell};
 use crate::{
     connection::{End, text_of},
+    edge::SESSION_WORD_INTERVAL,
     house::House,
     rate::Chatter,
     session::Session as Permission,
@@ -83,7 +84,7 @@ impl Watching {
     }
 
     async fn run(&mut self) -> Result<Infallible, End> {
-        let mut look = interval(KEEP_ALIVE_INTERVAL / 2);
+        let mut look = interval(self.word_interval());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.permission.check()?;
@@ -172,10 +173,15 @@ impl Watching {
         if self.outbox.stalled(now) >= WRITE_TIME_MAX {
             return Err(End::TooSlow);
         }
-        if now.saturating_duration_since(self.said_at) >= KEEP_ALIVE_INTERVAL / 2 {
+        if now.saturating_duration_since(self.said_at) >= self.word_interval() {
             return self.say(&ToViewer::Viewers { count: self.seat.viewers() });
         }
         Ok(())
+    }
+
+    /// How long it is told nothing at most, beside as long again between two looks.
+    fn word_interval(&self) -> Duration {
+        if self.permission.edge().is_some() { SESSION_WORD_INTERVAL } else { KEEP_ALIVE_INTERVAL / 2 }
     }
 
     fn say(&mut self, words: &ToViewer) -> Result<(), End> {

@@ -543,6 +543,34 @@ async fn session_that_falls_silent_is_replaced_by_a_websocket_without_a_gap() {
 }
 
 #[tokio::test]
+async fn relay_that_has_died_is_left_although_nobody_says_so_by_udp() {
+    let pair = Pair::new(Transport::Webtransport).await;
+    let (other, mut sender) = {
+        let other = pair.fleet.relay("other").await;
+        let sender = broadcaster(&other, "other", 1).await;
+        (other, sender)
+    };
+    begin(&mut sender).await;
+    let hole = Hole::before(&pair.origin).await;
+    let far = hole.to(address_by(pair.by, "origin", &pair.origin));
+    let ups = [far, address_by(pair.by, "other", &other)];
+    let (mut viewer, _) = viewer(&pair.edge, "edge", &ups).await;
+    viewer.payloads(6).await;
+    pair.edge.metrics_say("relay_webtransport_upstreams 1").await;
+    // Its machine is there, and nobody at its ports.
+    hole.swallow_datagrams(true);
+    hole.close();
+    pair.edge.metrics_say("relay_upstream_failures_total{reason=\"closed\"} 1").await;
+    sender.chunk(PICTURE, 0, 2).await;
+    assert_eq!(viewer.payloads(1).await, ["1/0/2"]);
+    // Who comes now is not kept waiting for it.
+    let late = pair.fleet.relay("late").await;
+    let mut peer = late.hello_with(&watch(&late, 1, &["late"], &ups[..1])).await;
+    late.metrics_say("relay_upstream_failures_total{reason=\"unreached\"} 3").await;
+    assert_eq!(peer.text("broadcaster").await["present"], false);
+}
+
+#[tokio::test]
 async fn relay_without_webtransport_pulls_by_websocket() {
     let fleet = Fleet::new();
     let origin = fleet.relay("origin").await;

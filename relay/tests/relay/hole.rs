@@ -23,6 +23,7 @@ pub(crate) struct Hole {
     udp: Mouth,
     /// Every so many datagrams one is lost, each way; 0: none.
     loses_every: Arc<AtomicUsize>,
+    accepting: tokio::task::AbortHandle,
 }
 
 /// Where it listens for one of them.
@@ -40,7 +41,7 @@ impl Hole {
             let swallows = Arc::new(AtomicBool::new(false));
             (Mouth { address: listener.local_addr().unwrap(), swallows: Arc::clone(&swallows) }, swallows, listener)
         };
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 if swallowing.load(Ordering::SeqCst) {
                     // Kept open: whoever dialled hears nothing.
@@ -63,7 +64,8 @@ impl Hole {
         let loses_every = Arc::default();
         let fate = Fate { swallows: Arc::clone(&udp.swallows), loses_every: Arc::clone(&loses_every) };
         tokio::spawn(pass_datagrams(Arc::new(front), target, fate));
-        Self { tcp, udp, loses_every }
+        let accepting = accepting.abort_handle();
+        Self { tcp, udp, loses_every, accepting }
     }
 
     /// The same relay behind it.
@@ -80,6 +82,11 @@ impl Hole {
     pub(crate) fn swallow(&self, swallows: bool) {
         self.tcp.swallows.store(swallows, Ordering::SeqCst);
         self.swallow_datagrams(swallows);
+    }
+
+    /// From now on connections are refused.
+    pub(crate) fn close(&self) {
+        self.accepting.abort();
     }
 
     /// From now on every `count`th datagram is lost, each way.

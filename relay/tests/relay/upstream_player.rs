@@ -15,6 +15,8 @@ use crate::driver::{PATIENCE, now_s, relay_name, stream};
 pub(crate) struct UpstreamPlayer {
     listener: Listener,
     pub(crate) address: RelayAddress,
+    /// Whoever comes there hears nothing.
+    _tcp: std::net::TcpListener,
     _folder: tempfile::TempDir,
 }
 
@@ -40,9 +42,14 @@ impl UpstreamPlayer {
         let listener = Listener::new(socket, tls).unwrap();
         let url = format!("https://{}/wt", listener.local_addr().unwrap()).parse().unwrap();
         let webtransport = Some(WebTransportAddress { url, certificate_hashes });
-        // Port 9 (discard): nobody is there.
-        let url = "ws://127.0.0.1:9/ws".parse().unwrap();
-        Self { listener, address: RelayAddress { name: relay_name("upstream"), url, webtransport }, _folder: folder }
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/ws", tcp.local_addr().unwrap()).parse().unwrap();
+        Self {
+            listener,
+            address: RelayAddress { name: relay_name("upstream"), url, webtransport },
+            _tcp: tcp,
+            _folder: folder,
+        }
     }
 
     /// The next relay that comes to pull; it has said so.
