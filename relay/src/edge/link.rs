@@ -176,11 +176,13 @@ impl FarEnd {
         if let Err(failure) = line.say(text_of(hello)).await {
             return failure;
         }
-        let is_session = line.transport() == Transport::Webtransport;
+        let (is_session, mut probed_at) = (line.transport() == Transport::Webtransport, None);
         loop {
             let news = tokio::select! {
                 news = line.next() => news,
-                () = self.dialler.finds_dead(&self.relay, *heard_at), if is_session => return Failure::Closed,
+                () = self.dialler.finds_dead(&self.relay, *heard_at, &mut probed_at), if is_session => {
+                    return Failure::Closed;
+                }
                 Some(word) = self.words.recv() => match line.say(text_of(&word)).await {
                     Ok(()) => continue,
                     Err(failure) => Err(failure),

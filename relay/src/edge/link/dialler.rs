@@ -17,7 +17,7 @@ use super::{super::SESSION_WORD_INTERVAL, line::Line, websocket::WebSocketLine, 
 /// How long a session is silent before it is looked whether its relay is dead: an upstream is silent for two thirds of that at most.
 const PROBE_AFTER: Duration = SESSION_WORD_INTERVAL.saturating_mul(3);
 
-/// How often that is looked at while the silence lasts.
+/// How often that is looked at most, on a line where silences are frequent as well.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long one look may take: a slow network's round trip, and a retransmission of the first packet.
@@ -78,15 +78,16 @@ impl Dialler {
     }
 
     /// Returns once a relay that was heard last at `heard_at` has turned out to be dead. By UDP nobody tells of that; whoever tries to connect
-    /// by TCP is refused then, by its system, which does so for no relay that is only slow. Can be cancelled.
-    pub(super) async fn finds_dead(&self, relay: &RelayAddress, heard_at: Instant) {
-        let mut probe_at = heard_at + PROBE_AFTER;
+    /// by TCP is refused then, by its system, which does so for no relay that is only slow. `probed_at`: when that was tried last. Can be
+    /// cancelled.
+    pub(super) async fn finds_dead(&self, relay: &RelayAddress, heard_at: Instant, probed_at: &mut Option<Instant>) {
         loop {
-            sleep_until(probe_at).await;
+            let silent_at = heard_at + PROBE_AFTER;
+            sleep_until(probed_at.map_or(silent_at, |at| silent_at.max(at + PROBE_INTERVAL))).await;
+            *probed_at = Some(Instant::now());
             if self.is_refused(relay).await {
                 return;
             }
-            probe_at = Instant::now() + PROBE_INTERVAL;
         }
     }
 

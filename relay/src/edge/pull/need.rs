@@ -4,8 +4,8 @@ use protocol::limits::{CLIENT_PATIENCE, KEEP_ALIVE_INTERVAL};
 use tokio::time::{Duration, Instant};
 use webtransport::Transport;
 
-/// How long the silence of a session is borne. By TCP the system tells at once that a relay has died; by UDP nobody does, and whoever watches
-/// here sees nothing meanwhile. Twice as long as an upstream is silent at most.
+/// How long the silence of a session is borne before another upstream is looked for beside it: some times as long as one is silent at most,
+/// and half of what a WebSocket may be, whose end the system tells where a machine is there at all.
 const SESSION_PATIENCE: Duration = KEEP_ALIVE_INTERVAL.saturating_mul(2);
 
 /// Why another upstream is needed.
