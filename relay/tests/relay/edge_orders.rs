@@ -64,7 +64,8 @@ async fn edge_that_is_to_be_empty_sends_its_viewers_to_the_directory_and_ends(by
     directory.orders_from_now_on(orders(json!({"drain": true})));
     let told = viewer.text("move").await;
     assert_eq!(told["relays"], json!([]));
-    assert!(told["within_ms"].as_u64().unwrap() >= 1900, "{told}");
+    // Of the overlap's three seconds, those that were left when it was this viewer's turn.
+    assert!((1..=3000).contains(&told["within_ms"].as_u64().unwrap()), "{told}");
     // It serves on until they have left.
     let elsewhere = Grant { relays: vec![crate::driver::relay_name("origin")], ..grant };
     origin.viewer_with(&elsewhere).await;
