@@ -138,7 +138,7 @@ impl Broadcast {
         };
         let picture = Picture {
             source: source.into(),
-            encoding,
+            encoding: encoding.suited_to(options.quality.pixels_per_second()),
             ffmpeg: options.ffmpeg,
             bitrate_kbit_s,
             rate: rate.subscribe(),

@@ -14,20 +14,24 @@ use scap::{
     frame::{Frame, FrameType},
 };
 
+use crate::sources::colours::{Pixels, convert};
+
 /// The first argument that makes a process a capture helper; the second is the most frames per second.
 pub(crate) const ARGUMENT: &str = "--run-as-capture-helper";
 
-/// How the bytes of a pixel are ordered.
+/// How the bytes of a frame are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PixelFormat {
     Bgrx,
     Rgbx,
     Xbgr,
     Rgb,
+    /// Three planes, two of them of a quarter of the size; BT.709, limited range. Width and height are even.
+    Yuv420p,
 }
 
 impl PixelFormat {
-    const ALL: [Self; 4] = [Self::Bgrx, Self::Rgbx, Self::Xbgr, Self::Rgb];
+    const ALL: [Self; 5] = [Self::Bgrx, Self::Rgbx, Self::Xbgr, Self::Rgb, Self::Yuv420p];
 
     /// ffmpeg's name.
     pub(crate) const fn name(self) -> &'static str {
@@ -36,13 +40,15 @@ impl PixelFormat {
             Self::Rgbx => "rgb0",
             Self::Xbgr => "0bgr",
             Self::Rgb => "rgb24",
+            Self::Yuv420p => "yuv420p",
         }
     }
 
-    const fn bytes(self) -> usize {
+    const fn bytes_of(self, pixels: usize) -> usize {
         match self {
-            Self::Rgb => 3,
-            _ => 4,
+            Self::Yuv420p => pixels + pixels / 2,
+            Self::Rgb => 3 * pixels,
+            _ => 4 * pixels,
         }
     }
 }
@@ -66,7 +72,7 @@ impl FrameHeader {
 
     /// Bytes of the pixels behind it.
     pub(crate) const fn frame_bytes(&self) -> usize {
-        self.width as usize * self.height as usize * self.format.bytes()
+        self.format.bytes_of(self.width as usize * self.height as usize)
     }
 
     fn encode(self) -> [u8; Self::BYTES] {
@@ -77,6 +83,7 @@ impl FrameHeader {
             PixelFormat::Rgbx => 1,
             PixelFormat::Xbgr => 2,
             PixelFormat::Rgb => 3,
+            PixelFormat::Yuv420p => 4,
         };
         bytes[8..12].copy_from_slice(&self.width.to_be_bytes());
         bytes[12..].copy_from_slice(&self.height.to_be_bytes());
@@ -145,23 +152,48 @@ fn capture(frame_rate: u32) {
 }
 
 impl Newest {
-    /// Writes for as long as somebody reads.
+    /// Writes what is new for as long as somebody reads.
     fn write(&self) {
         let mut stdout = std::io::stdout().lock();
+        let mut written = None;
         loop {
-            let mut frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
-            let (header, pixels) = loop {
-                match frame.take() {
-                    Some(frame) => break frame,
-                    None => frame = self.came.wait(frame).unwrap_or_else(PoisonError::into_inner),
-                }
-            };
-            drop(frame);
-            let written = stdout.write_all(&header.encode()).and_then(|()| stdout.write_all(&pixels));
-            if written.and_then(|()| stdout.flush()).is_err() {
+            let frame = in_encoders_colours(self.take());
+            if written.as_ref() == Some(&frame) {
+                continue;
+            }
+            let (header, pixels) = &frame;
+            let outcome = stdout.write_all(&header.encode()).and_then(|()| stdout.write_all(pixels));
+            if outcome.and_then(|()| stdout.flush()).is_err() {
                 std::process::exit(0);
             }
+            written = Some(frame);
         }
+    }
+
+    fn take(&self) -> (FrameHeader, Vec<u8>) {
+        let mut frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match frame.take() {
+                Some(frame) => return frame,
+                None => frame = self.came.wait(frame).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+/// The even part of a frame in the form that encoders take: less than half the bytes to be handed on. Formats that are rarely seen are
+/// left to ffmpeg.
+fn in_encoders_colours((header, pixels): (FrameHeader, Vec<u8>)) -> (FrameHeader, Vec<u8>) {
+    let (width, height) = (header.width & !1, header.height & !1);
+    let converted = FrameHeader { format: PixelFormat::Yuv420p, width, height };
+    let stride = header.frame_bytes() / header.height as usize;
+    let mut planes = vec![0; converted.frame_bytes()];
+    let (y, colours) = planes.split_at_mut(width as usize * height as usize);
+    let (u, v) = colours.split_at_mut(colours.len() / 2);
+    let source = u32::try_from(stride).map(|stride| Pixels { format: header.format, bytes: &pixels, stride });
+    match source.map(|source| convert(source, (width, height), [y, u, v])) {
+        Ok(Ok(true)) => (converted, planes),
+        _ => (header, pixels),
     }
 }
 
@@ -194,6 +226,19 @@ mod tests {
         for format in PixelFormat::ALL {
             let header = FrameHeader { format, width: 2560, height: 1441 };
             assert_eq!(FrameHeader::decode(header.encode()), Some(header));
+        }
+    }
+
+    #[test]
+    fn odd_edge_of_a_frame_is_left_out() {
+        for (format, name) in [(PixelFormat::Bgrx, PixelFormat::Yuv420p), (PixelFormat::Xbgr, PixelFormat::Xbgr)] {
+            let header = FrameHeader { format, width: 101, height: 33 };
+            let (converted, pixels) = in_encoders_colours((header, vec![255; header.frame_bytes()]));
+            assert_eq!(pixels.len(), converted.frame_bytes());
+            assert_eq!(converted.format, name);
+            if converted.format == PixelFormat::Yuv420p {
+                assert_eq!((converted.width, converted.height, pixels[0]), (100, 32, 235));
+            }
         }
     }
 

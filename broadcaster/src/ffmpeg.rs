@@ -15,7 +15,7 @@ use std::{
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, BufReader},
-    process::{Child, ChildStderr, ChildStdout, Command},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
 };
 
 use crate::sources::SourceError;
@@ -26,6 +26,10 @@ const END_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Bytes asked for per read: a pipe's default capacity.
 const READ_BYTES: usize = 64 * 1024;
+
+/// Room in the pipe through which frames are fed: as much as Linux gives to everybody.
+#[cfg(target_os = "linux")]
+const FRAME_PIPE_BYTES: usize = 1024 * 1024;
 
 /// Lines of complaint that are kept: the reason is among the last.
 const COMPLAINT_LINES_MAX: usize = 8;
@@ -101,6 +105,7 @@ impl Ffmpeg {
         let complaint = Complaint::default();
         drop(tokio::spawn(complaint.clone().collect(stderr)));
         if let Some(piped) = child.stdin.take() {
+            widen(&piped);
             stdin = Some(Box::new(piped));
         }
         Ok(Self { child, stdout, stdin, second_output, complaint })
@@ -173,6 +178,15 @@ impl Ffmpeg {
         let _ = self.child.start_kill();
     }
 }
+
+/// Gives a pipe room for most of a frame: with the usual 64 KiB both ends would wake each other for each part of it.
+#[cfg(target_os = "linux")]
+fn widen(pipe: &ChildStdin) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, FRAME_PIPE_BYTES);
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn widen(_: &ChildStdin) {}
 
 impl Complaint {
     async fn collect(self, stderr: ChildStderr) {

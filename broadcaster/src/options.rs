@@ -89,6 +89,9 @@ pub enum Quality {
     #[default]
     #[serde(rename = "720p30")]
     P720At30,
+    /// At most 1280x720, 60 frames/s.
+    #[serde(rename = "720p60")]
+    P720At60,
     /// At most 1920x1080, 30 frames/s.
     #[serde(rename = "1080p30")]
     P1080At30,
@@ -102,13 +105,14 @@ pub enum Quality {
 
 impl Quality {
     /// Every quality, smallest first.
-    pub const ALL: [Self; 4] = [Self::P720At30, Self::P1080At30, Self::P1080At60, Self::Native];
+    pub const ALL: [Self; 5] = [Self::P720At30, Self::P720At60, Self::P1080At30, Self::P1080At60, Self::Native];
 
     /// The word that names it, on the command line and on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::P720At30 => "720p30",
+            Self::P720At60 => "720p60",
             Self::P1080At30 => "1080p30",
             Self::P1080At60 => "1080p60",
             Self::Native => "native",
@@ -119,7 +123,7 @@ impl Quality {
     #[must_use]
     pub const fn size_max(self) -> Option<(u32, u32)> {
         match self {
-            Self::P720At30 => Some((1280, 720)),
+            Self::P720At30 | Self::P720At60 => Some((1280, 720)),
             Self::P1080At30 | Self::P1080At60 => Some((1920, 1080)),
             Self::Native => None,
         }
@@ -129,9 +133,18 @@ impl Quality {
     #[must_use]
     pub const fn frame_rate(self) -> u32 {
         match self {
-            Self::P1080At60 => 60,
+            Self::P720At60 | Self::P1080At60 => 60,
             _ => 30,
         }
+    }
+
+    /// The most pixels per second; of a screen whose size is not known here, those of a common one.
+    pub(crate) const fn pixels_per_second(self) -> u64 {
+        let (width, height) = match self.size_max() {
+            Some(size) => size,
+            None => (1920, 1080),
+        };
+        width as u64 * height as u64 * self.frame_rate() as u64
     }
 
     /// The most bits the picture takes when nobody says otherwise, in kbit/s: text stays readable while it scrolls.
@@ -139,7 +152,7 @@ impl Quality {
     pub const fn bitrate_kbit_s(self) -> u32 {
         match self {
             Self::P720At30 => 3_000,
-            Self::P1080At30 => 5_000,
+            Self::P720At60 | Self::P1080At30 => 5_000,
             Self::P1080At60 => 8_000,
             Self::Native => 8_000,
         }
@@ -148,7 +161,7 @@ impl Quality {
 
 /// A quality that is none of [`Quality::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the quality is one of 720p30, 1080p30, 1080p60 and native")]
+#[error("the quality is one of 720p30, 720p60, 1080p30, 1080p60 and native")]
 pub struct InvalidQuality;
 
 impl FromStr for Quality {

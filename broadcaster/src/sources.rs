@@ -1,10 +1,13 @@
 //! Where pictures come from, and what this machine offers of it.
 
+pub(crate) mod colours;
 pub(crate) mod file;
 mod portal;
 pub(crate) mod raw_frames;
 mod screen;
 mod test_picture;
+#[cfg(target_os = "linux")]
+mod watched_screen;
 
 use std::{
     ffi::OsString,
@@ -189,12 +192,21 @@ pub(crate) async fn open(choice: &SourceChoice, quality: Quality) -> Result<Arc<
     Ok(match choice {
         SourceChoice::Screen => match screen_means().await? {
             ScreenMeans::Portal => Arc::new(portal::PortalScreen::open(quality).await?),
-            ScreenMeans::X11 => Arc::new(screen::X11Screen::open(quality).await?),
+            ScreenMeans::X11 => open_x11(quality).await?,
         },
         SourceChoice::Portal => Arc::new(portal::PortalScreen::open(quality).await?),
         SourceChoice::Test => Arc::new(test_picture::TestPicture::new(quality)),
         SourceChoice::File { path, .. } => Arc::new(file::MediaFile::open(path, quality)?),
     })
+}
+
+/// The screen of an X11 session: watched where that is possible, else grabbed again and again.
+async fn open_x11(quality: Quality) -> Result<Arc<dyn Source>, SourceError> {
+    #[cfg(target_os = "linux")]
+    if let Some(screen) = watched_screen::WatchedScreen::open(quality).await {
+        return Ok(Arc::new(screen));
+    }
+    Ok(Arc::new(screen::X11Screen::open(quality).await?))
 }
 
 /// By what means this session's screen is captured.
@@ -263,7 +275,10 @@ pub async fn preview(choice: &SourceChoice, ffmpeg: &Path) -> Result<Vec<u8>, So
     if asks {
         return Err(SourceError::NoPreview);
     }
-    let source = open(choice, Quality::Native).await?;
+    let source: Arc<dyn Source> = match choice {
+        SourceChoice::Screen => Arc::new(screen::X11Screen::open(Quality::Native).await?),
+        _ => open(choice, Quality::Native).await?,
+    };
     let mut arguments = source.input(Take::default());
     let rest = ["-frames:v", "1", "-vf", "scale=480:-2", "-c:v", "mjpeg", "-q:v", "5", "-f", "image2pipe", "pipe:1"];
     arguments.extend(rest.map(Into::into));

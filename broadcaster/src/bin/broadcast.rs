@@ -62,7 +62,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "none")]
     sound: SoundArgument,
 
-    /// Picture size and frame rate: `720p30`, `1080p30`, `1080p60` or `native`
+    /// Picture size and frame rate: `720p30`, `720p60`, `1080p30`, `1080p60` or `native`
     #[arg(long, default_value_t)]
     quality: Quality,
 

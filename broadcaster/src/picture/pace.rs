@@ -107,6 +107,16 @@ mod tests {
     }
 
     #[test]
+    fn frames_stand_until_the_next_at_any_frame_rate() {
+        let mut pace = Pace::new(Instant::now());
+        let durations_us: Vec<u32> =
+            (0..7).map(|n| pace.frame(n * 50 / 3, NOW_US + u64::from(n * 50 / 3) * 1_000, 60).duration_us).collect();
+        assert_eq!(durations_us, [16_666, 16_000, 16_666, 16_666, 16_000, 16_666, 16_666]);
+        // Nothing changed for a while: a frame is no longer than its time, and players go by the next one's.
+        assert_eq!(pace.frame(500, NOW_US + 500_000, 60).duration_us, 16_666);
+    }
+
+    #[test]
     fn smaller_picture_has_the_times_of_the_picture() {
         let mut pace = Pace::new(Instant::now());
         assert_eq!((pace.newest_ms(), pace.same(100)), (None, None));

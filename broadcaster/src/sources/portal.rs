@@ -13,11 +13,10 @@ use tokio::{
 
 use super::{
     Source, SourceError, Stamps, Take,
-    raw_frames::{RawFrame, RawFrames},
+    raw_frames::{self, RawFrame, RawFrames},
 };
 use crate::{
     capture_helper::{ARGUMENT, FrameHeader},
-    ffmpeg::encoder::scale,
     options::Quality,
 };
 
@@ -78,19 +77,11 @@ impl PortalScreen {
 
 impl Source for PortalScreen {
     fn input(&self, take: Take) -> Vec<OsString> {
-        let header = self.frames.borrow().header;
-        let size = format!("{}x{}", header.width, header.height);
-        let rate = take.frame_rate(self.quality.frame_rate()).to_string();
-        let raw = ["-f", "rawvideo", "-pixel_format", header.format.name(), "-video_size", &size];
-        let mut arguments: Vec<OsString> =
-            ["-fflags", "nobuffer", "-probesize", "32", "-analyzeduration", "0"].map(Into::into).to_vec();
-        arguments.extend(raw.map(Into::into));
-        arguments.extend(["-framerate", &rate, "-i", "pipe:0"].map(Into::into));
-        arguments
+        raw_frames::input(&self.frames, take.frame_rate(self.quality.frame_rate()))
     }
 
     fn filters(&self, _take: Take) -> String {
-        format!("settb=1/1000,setpts=RTCTIME/1000,{}", scale(self.quality.size_max()))
+        raw_frames::filters(&self.frames, self.quality.size_max())
     }
 
     fn stamps(&self) -> Stamps {

@@ -8,6 +8,8 @@ mod small_picture;
 mod sources;
 mod transports;
 mod trust;
+#[cfg(target_os = "linux")]
+mod watched_screen;
 
 use std::{
     path::PathBuf,

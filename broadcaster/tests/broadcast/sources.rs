@@ -17,21 +17,21 @@ use super::{
 };
 
 /// An X server of the test's own.
-struct Display {
+pub(super) struct Display {
     server: std::process::Child,
-    name: String,
+    pub(super) name: String,
 }
 
 impl Display {
-    fn start() -> Self {
-        Self::start_as(None)
+    pub(super) fn start() -> Self {
+        Self::start_as(None, "800x600")
     }
 
-    /// The same, with this name where there is one.
-    fn start_as(name: Option<&str>) -> Self {
+    /// The same, with this name where there is one, and of this size.
+    pub(super) fn start_as(name: Option<&str>, size: &str) -> Self {
         let mut server = Command::new("Xvfb")
             .args(name)
-            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"])
+            .args(["-displayfd", "1", "-screen", "0", &format!("{size}x24"), "-nolisten", "tcp", "-noreset"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -43,14 +43,14 @@ impl Display {
     }
 
     /// The `broadcast` command, which sends this display.
-    fn broadcast(&self, directory: &FakeDirectory) -> Command {
+    pub(super) fn broadcast(&self, directory: &FakeDirectory) -> Command {
         let mut command = directory.command();
         command.args(["--source", "screen", "--duration", "120"]).env("DISPLAY", &self.name);
         command.env_remove("WAYLAND_DISPLAY").env_remove("XDG_SESSION_TYPE");
         command
     }
 
-    fn colour(&self, colour: &str) {
+    pub(super) fn colour(&self, colour: &str) {
         let status = Command::new("xsetroot").args(["-display", &self.name, "-solid", colour]).status();
         assert!(status.expect("xsetroot is installed").success());
     }
@@ -136,7 +136,7 @@ async fn display_that_is_gone_is_waited_for_and_the_stream_goes_on_with_a_key_fr
         }
     };
     assert!(said.contains(&name) && said.ends_with("the stream stays meanwhile."), "{said}");
-    let _display = Display::start_as(Some(&name));
+    let _display = Display::start_as(Some(&name), "800x600");
     let segment = chunks(&media, 1).last().unwrap().header.segment;
     media.extend(take_to(&mut publisher, |media| media.header.key && media.header.segment > segment).await);
     media.extend(publisher.take(1, 10).await);

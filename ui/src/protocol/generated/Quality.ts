@@ -3,4 +3,4 @@
 /**
  * Picture size and frame rate. Pictures are never made larger than their source.
  */
-export type Quality = "720p30" | "1080p30" | "1080p60" | "native";
+export type Quality = "720p30" | "720p60" | "1080p30" | "1080p60" | "native";
