@@ -1,11 +1,11 @@
 // What publishing, relaying and watching cost one machine, in shares of a core.
 
+import { SCREEN } from "../src/chromium.ts";
 import { plays } from "../src/fixtures.ts";
 import { ProtocolViewer } from "../src/protocol_viewer.ts";
-import type { System } from "../src/system.ts";
 import { coresUsed } from "./cpu.ts";
 import type { Finding } from "./figure.ts";
-import { FILM_PAGE, STILL_PAGE } from "./pages.ts";
+import { FILM_PAGE, LARGE_FILM_PAGE, STILL_PAGE } from "./pages.ts";
 import type { Part } from "./part.ts";
 import { percentOfCore } from "./readings.ts";
 import { type Stage, sleep, WARM_UP_MS } from "./stage.ts";
@@ -47,37 +47,64 @@ async function counted(link: string, body: () => Promise<void>): Promise<{ frame
   }
 }
 
-async function broadcastCost(stage: Stage, system: System, moving: boolean): Promise<void> {
-  const screen = await stage.screenWith(moving ? FILM_PAGE : STILL_PAGE);
-  const title = moving ? "Moving" : "Still";
-  const { program, link } = await system.broadcast(["--source", "screen", "--title", title], screen.env);
+interface Screen {
+  id: string;
+  what: string;
+  html: string;
+  size: { width: number; height: number };
+  quality: string;
+  /** Something moves, thirty times a second. */
+  moving: boolean;
+  max: number;
+}
+
+const SCREENS: Screen[] = [
+  {
+    id: "cost_broadcast_moving",
+    what: "`broadcast` and its ffmpeg: X screen 1280x720 at 30 frames/s, a film of 960x540 in a page of text",
+    html: FILM_PAGE,
+    size: SCREEN,
+    quality: "720p30",
+    moving: true,
+    max: 35,
+  },
+  {
+    id: "cost_broadcast_large",
+    what: "the same, X screen 1920x1080 at 30 frames/s, a film of 1440x810",
+    html: LARGE_FILM_PAGE,
+    size: { width: 1920, height: 1080 },
+    quality: "1080p30",
+    moving: true,
+    max: 45,
+  },
+  {
+    id: "cost_broadcast_still",
+    what: "the same, X screen 1280x720, the page of text alone: nothing moves",
+    html: STILL_PAGE,
+    size: SCREEN,
+    quality: "720p30",
+    moving: false,
+    max: 3,
+  },
+];
+
+async function broadcastCost(stage: Stage, o: Screen): Promise<void> {
+  const system = await stage.system();
+  const screen = await stage.screenWith(o.html, o.size);
+  const flags = ["--source", "screen", "--quality", o.quality, "--title", "Cost"];
+  const { program, link } = await system.broadcast(flags, screen.env);
   await sleep(WARM_UP_MS);
   await stage.measure(async () => {
     let share = 0;
     const arrived = await counted(link, async () => {
       share = (await coresUsed({ broadcast: program.pid }, () => sleep(readingMs(stage)))).broadcast;
     });
-    return moving
-      ? [
-          finding({
-            id: "cost_broadcast_moving",
-            what: "`broadcast` and its ffmpeg: X screen 1280x720 at 30 frames/s, a film of 960x540 in a page of text",
-            // A machine that manages fewer frames must not look cheaper for it.
-            share: share * Math.max(1, FRAMES_PER_SECOND / arrived.framesPerSecond),
-            max: 35,
-            notes: `${arrived.words}; scaled to ${FRAMES_PER_SECOND} frames/s where fewer arrive`,
-          }),
-        ]
-      : [
-          finding({
-            id: "cost_broadcast_still",
-            what: "the same, the page of text alone: nothing moves",
-            share,
-            notes: arrived.words,
-          }),
-        ];
+    // A machine that manages fewer frames must not look cheaper for it.
+    if (o.moving) share *= Math.max(1, FRAMES_PER_SECOND / arrived.framesPerSecond);
+    const notes = `${arrived.words}${o.moving ? `; scaled to ${FRAMES_PER_SECOND} frames/s where fewer arrive` : ""}`;
+    return [finding({ id: o.id, what: o.what, share, max: o.max, notes })];
   });
-  await program.end();
+  await stage.close();
 }
 
 async function pageCost(stage: Stage): Promise<void> {
@@ -123,11 +150,7 @@ export const costPart: Part = {
   name: "cost",
   title: "CPU, in shares of one core (user and system time)",
   async measure(stage) {
-    const system = await stage.system();
-    await broadcastCost(stage, system, true);
-    await stage.close();
-    await broadcastCost(stage, await stage.system(), false);
-    await stage.close();
+    for (const screen of SCREENS) await broadcastCost(stage, screen);
     await pageCost(stage);
   },
 };

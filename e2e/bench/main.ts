@@ -3,6 +3,7 @@ import "./release_binaries.ts";
 import { join, resolve } from "node:path";
 import { appToAppPart, screenToAppPart } from "./app.ts";
 import { capacityPart } from "./capacity.ts";
+import { capturePart } from "./capture.ts";
 import { type Chart, draw } from "./chart.ts";
 import { costPart } from "./cost.ts";
 import { driftPart } from "./drift.ts";
@@ -42,6 +43,7 @@ const PARTS: Part[] = [
   screenToAppPart,
   appToAppPart,
   lateJoinPart,
+  capturePart,
   costPart,
   fanOutPart,
   capacityPart,

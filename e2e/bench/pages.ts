@@ -14,13 +14,16 @@ export const STILL_PAGE = `<!doctype html><html lang="en"><meta charset="utf-8">
 <body>${SENTENCE.repeat(40)}`;
 
 /**
- * A page of text with a film of 960x540 at 30 frames/s over it: a picture full of detail, panned and slowly turned, so that every
- * pixel of the film changes with every frame and the encoder has to work for its bits.
+ * A page of text with a film at 30 frames/s over it: a picture full of detail, panned and slowly turned, so that every pixel of the
+ * film changes with every frame and the encoder has to work for its bits.
  */
-export const FILM_PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>A film in a page</title>
+const filmPage = (
+  width: number,
+  height: number,
+) => `<!doctype html><html lang="en"><meta charset="utf-8"><title>A film in a page</title>
 <style>html{overflow:hidden}body{margin:48px;font:22px/1.5 serif;columns:2;background:#fff}
-canvas{position:fixed;left:calc(50% - 480px);top:calc(50% - 270px)}</style>
-<body>${SENTENCE.repeat(40)}<canvas width="960" height="540"></canvas><script>
+canvas{position:fixed;left:calc(50% - ${width / 2}px);top:calc(50% - ${height / 2}px)}</style>
+<body>${SENTENCE.repeat(40)}<canvas width="${width}" height="${height}"></canvas><script>
 const WIDE = 2048;
 const scene = new OffscreenCanvas(WIDE, WIDE);
 const paint = scene.getContext("2d", { alpha: false });
@@ -42,9 +45,15 @@ const frame = (now) => {
   if (number === shown) return;
   shown = number;
   const at = number / 30;
-  film.setTransform(1, 0, 0, 1, 480, 270);
+  film.setTransform(1, 0, 0, 1, ${width / 2}, ${height / 2});
   film.rotate(Math.sin(at / 5) * 0.2);
   film.drawImage(scene, -WIDE / 2 + Math.sin(at / 3) * 400, -WIDE / 2 + Math.cos(at / 4) * 500);
 };
 requestAnimationFrame(frame);
 </script>`;
+
+/** With a film of 960x540. */
+export const FILM_PAGE = filmPage(960, 540);
+
+/** With a film of 1440x810, for a screen of 1920x1080. */
+export const LARGE_FILM_PAGE = filmPage(1440, 810);

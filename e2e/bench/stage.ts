@@ -95,8 +95,8 @@ export class Stage {
     return system;
   }
 
-  async display(): Promise<Display> {
-    const display = await Display.start(SCREEN);
+  async display(size = SCREEN): Promise<Display> {
+    const display = await Display.start(size);
     this.atEnd(() => display.stop());
     return display;
   }
@@ -156,8 +156,8 @@ export class Stage {
   }
 
   /** An X screen filled by a page. */
-  async screenWith(html: string): Promise<Display> {
-    const display = await this.display();
+  async screenWith(html: string, size = SCREEN): Promise<Display> {
+    const display = await this.display(size);
     await this.kioskOn(display, html);
     return display;
   }
