@@ -120,7 +120,7 @@ mod tests {
         let meter = LoadMeter::new(Arc::clone(&metrics));
         metrics.bytes_out.inc_by(3000);
         metrics.accept_failures.inc_by(2);
-        metrics.lag.note(Duration::from_millis(30));
+        metrics.lag.note(Duration::from_millis(30), 1);
         tokio::time::advance(2 * SECOND).await;
         let load = meter.measure();
         assert_eq!((load.egress_bytes_per_s, load.accept_failures), (1500, 2));

@@ -28,7 +28,7 @@ use moving::Moving;
 pub use publisher_seat::{PublisherNotice, PublisherSeat, PushError};
 use source::Source;
 pub use upstream_seat::{Origin, UpstreamSeat};
-pub use viewer_seat::{Joining, ViewerEvent, ViewerSeat};
+pub use viewer_seat::{Joining, Step, Steps, ViewerEvent, ViewerSeat};
 use window::Window;
 
 /// How often a publisher is asked at most for a key frame of one track: an encoder needs a few frames' time to answer.

@@ -12,8 +12,10 @@ use tokio::{
 use crate::metrics::Metrics;
 
 mod merging;
+mod turn;
 
 pub use merging::Merging;
+pub use turn::{Sent, Turn};
 
 /// Most guests of a row. A row of as many is served in less than a millisecond while all of them take what they are sent, so that nothing
 /// else on this thread waits longer, and a stream with some more of them has rows for all cores.
@@ -21,28 +23,9 @@ const ROW_GUESTS_MAX: usize = 128;
 
 /// Somebody that a stream is sent to.
 pub trait Guest: Send + Sync + std::fmt::Debug {
-    /// Sends what is new, as far as it is taken at once, and counts it in `tally`. Whether nothing or something is new, it is to be served
-    /// again at the time that is given.
-    fn serve(&self, now: Instant, tally: &mut Tally) -> Option<Instant>;
-}
-
-/// What was sent, counted by whoever sends, and told to the metrics once for many sends: their counters are everybody's.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// Bytes of media messages.
-    pub bytes: u64,
-    /// Chunks.
-    pub chunks: u64,
-}
-
-impl Tally {
-    /// Adds it to the relay's metrics.
-    pub fn tell(self, metrics: &Metrics) {
-        if self.bytes > 0 {
-            metrics.bytes_out.inc_by(self.bytes);
-            metrics.chunks_out.inc_by(self.chunks);
-        }
-    }
+    /// Sends what is new, as far as it is taken at once. Whether nothing or something is new, it is to be served again at the time that is
+    /// given, and without one within [`KEEP_ALIVE_INTERVAL`].
+    fn serve(&self, turn: &mut Turn) -> Option<Instant>;
 }
 
 /// All rows of a stream.
@@ -142,12 +125,12 @@ async fn keep(row: Arc<Row>, mut news: watch::Receiver<()>, merging: Arc<Merging
             return;
         }
         let now = Instant::now();
-        let mut tally = Tally::default();
+        let mut turn = Turn::at(now);
         let mut due = now + KEEP_ALIVE_INTERVAL;
         for guest in &guests {
-            due = guest.serve(now, &mut tally).map_or(due, |of_guest| of_guest.min(due));
+            due = guest.serve(&mut turn).map_or(due, |of_guest| of_guest.min(due));
         }
-        tally.tell(&metrics);
+        turn.tell(&metrics);
 
         tokio::select! {
             biased;

@@ -3,7 +3,7 @@
 use std::{
     ops::ControlFlow,
     sync::{
-        Arc,
+        Arc, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -11,7 +11,7 @@ use std::{
 use protocol::{RelayName, StreamId, TrackInfo, TrackNumber, ViewerId, http::RelayAddress};
 use tokio::{sync::watch, time::Instant};
 
-use self::progress::Progress;
+use self::{progress::Progress, steps::Finding};
 use super::{
     State, Stream,
     fan_out::{self, Place},
@@ -19,6 +19,9 @@ use super::{
 };
 
 mod progress;
+mod steps;
+
+pub use steps::{Step, Steps};
 
 /// A place among those that a stream is sent to.
 #[derive(Debug)]
@@ -123,28 +126,51 @@ impl ViewerSeat {
     /// What the viewer is to be sent next at `now`; `None`: nothing before the next change, but for a move and the absence of a
     /// broadcaster, for which it is asked again within [`protocol::limits::KEEP_ALIVE_INTERVAL`].
     pub fn next_event(&mut self, now: Instant) -> Option<ViewerEvent> {
-        match self.take_events(now, ControlFlow::Break) {
-            ControlFlow::Break(event) => Some(event),
-            ControlFlow::Continue(()) => None,
+        let state = self.stream.state();
+        let event = self.progress.next(&state, now);
+        if event.is_none() {
+            self.ask_for_key(state);
         }
+        event
     }
 
     /// Has `each` take one [`Self::next_event`] after the other, until there is none or it breaks off. The stream waits meanwhile.
+    /// What was found out on the way is left in `steps`.
     pub fn take_events<Break>(
         &mut self,
         now: Instant,
+        steps: &mut Steps,
         mut each: impl FnMut(ViewerEvent) -> ControlFlow<Break>,
     ) -> ControlFlow<Break> {
-        let mut state = self.stream.state();
+        let state = self.stream.state();
+        let mut finding = Finding::new(&self.progress);
         while let Some(event) = self.progress.next(&state, now) {
+            finding.note(&event);
             each(event)?;
         }
+        steps.arrive(finding, &mut self.progress, &state);
+        self.ask_for_key(state);
+        ControlFlow::Continue(())
+    }
+
+    /// What was found out already of what the viewer is to be sent next.
+    #[must_use]
+    pub fn step<'a>(&self, steps: &'a Steps) -> Option<&'a Step> {
+        steps.from(&self.progress)
+    }
+
+    /// The viewer is sent what `step` says.
+    pub fn go(&mut self, step: &Step) {
+        self.progress.go(step);
+    }
+
+    /// Has the publisher asked for a key frame, if the viewer waits for one.
+    fn ask_for_key(&self, mut state: MutexGuard<'_, State>) {
         if let Some(track) = self.progress.wants_key_of(&state) {
             state.want_key(track);
             drop(state);
             self.stream.wake_publisher();
         }
-        ControlFlow::Continue(())
     }
 
     /// How many watch now.

@@ -25,8 +25,8 @@ impl MediaFrame {
 
     /// The frame.
     #[must_use]
-    pub fn into_frame(self) -> Bytes {
-        self.frame
+    pub const fn frame(&self) -> &Bytes {
+        &self.frame
     }
 
     /// The message: its 20-byte header and its payload.
@@ -62,7 +62,7 @@ mod tests {
             assert_eq!(frame.message(), message);
             assert_eq!(frame.as_message(), message);
             assert_eq!(frame.message_len(), len);
-            assert_eq!(frame.into_frame(), [head, &message].concat());
+            assert_eq!(frame.frame(), &[head, &message].concat());
         }
     }
 }

@@ -140,8 +140,27 @@ impl Socket {
     }
 
     /// Has a media message written by the next [`Self::flush`].
-    pub fn queue_media(&mut self, message: MediaFrame) {
-        self.frames.push_framed(message.into_frame());
+    pub fn queue_media(&mut self, message: &MediaFrame) {
+        self.frames.push_framed(message.frame().clone());
+    }
+
+    /// Writes a media message as far as the kernel takes it now, and has the rest written by the next [`Self::flush`]; whether there is no
+    /// rest. Nothing is asked of the queue where it is empty, which it nearly always is.
+    pub fn write_media(&mut self, message: &MediaFrame) -> bool {
+        let wire = self.reader.get_ref();
+        let written = match &wire.connection {
+            Stream::Plain(socket) if self.is_flushed() && !wire.has_replies() => {
+                // Whatever is wrong with the connection is found again by the flush.
+                socket.try_write(message.frame()).unwrap_or(0)
+            }
+            _ => 0,
+        };
+        if written == message.frame().len() {
+            return true;
+        }
+        self.queue_media(message);
+        self.frames.advance(written);
+        false
     }
 
     /// Bytes that wait for the next [`Self::flush`].

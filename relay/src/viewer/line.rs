@@ -16,7 +16,7 @@ use crate::{
     house::House,
     stream::{
         ViewerEvent, ViewerSeat,
-        fan_out::{Guest, Tally},
+        fan_out::{Guest, Sent, Turn},
         window::Delivery,
     },
     transport::{Message, SendError, WRITE_TIME_MAX, websocket::Socket},
@@ -122,19 +122,16 @@ impl Line {
 }
 
 impl Guest for Line {
-    fn serve(&self, now: Instant, tally: &mut Tally) -> Option<Instant> {
+    fn serve(&self, turn: &mut Turn) -> Option<Instant> {
         let mut open = self.open();
         let open = open.as_mut()?;
         if open.stalled_since.is_some() || open.end.is_some() {
             return None;
         }
-        let task = std::mem::replace(&mut open.task, Waker::noop().clone());
-        open.send(&mut Context::from_waker(&task), now, tally);
-        if open.end.is_some() || open.more {
-            task.wake_by_ref();
+        if !open.follow(turn) {
+            open.for_task(|open, cx| open.send(cx, turn));
         }
-        open.task = task;
-        open.stalled_since.is_none().then(|| open.life_due())
+        open.stalled_since.is_none().then(|| open.out.life_due())
     }
 }
 
@@ -144,9 +141,9 @@ impl Open {
             self.task.clone_from(cx.waker());
         }
         if self.end.is_none() && (self.more || self.stalled_since.is_some()) {
-            let mut tally = Tally::default();
-            self.send(cx, Instant::now(), &mut tally);
-            tally.tell(&self.out.house.metrics);
+            let mut turn = Turn::at(Instant::now());
+            self.send(cx, &mut turn);
+            turn.tell(&self.out.house.metrics);
             if self.more {
                 // Others want to be served as well.
                 cx.waker().wake_by_ref();
@@ -171,8 +168,47 @@ impl Open {
         self.end.take().map_or(Ok(()), Err)
     }
 
+    /// Sends what others were sent who stood at the same place; `false`: there were none, or there is more to do for this one.
+    fn follow(&mut self, turn: &mut Turn) -> bool {
+        let now = turn.now;
+        let Some(step) = self.seat.step(&turn.steps).filter(|_| !self.more) else { return false };
+        let out = &mut self.out;
+        let written = match step.media() {
+            [] if now >= out.life_due() => return false,
+            [] => true,
+            [delivery] => {
+                out.socket.said(now);
+                out.socket.write_media(&delivery.chunk)
+            }
+            media => {
+                media.iter().for_each(|delivery| out.socket.queue_media(&delivery.chunk));
+                false
+            }
+        };
+        step.media().iter().for_each(|delivery| turn.sent.note(delivery, out.came_at));
+        self.seat.go(step);
+        if !written {
+            self.for_task(|open, cx| {
+                open.write(cx, now);
+            });
+        }
+        true
+    }
+
+    /// Has `act` leave what it can't do now to the viewer's own task.
+    fn for_task(&mut self, act: impl FnOnce(&mut Self, &mut Context<'_>)) {
+        let task = std::mem::replace(&mut self.task, Waker::noop().clone());
+        act(self, &mut Context::from_waker(&task));
+        if self.end.is_some() || self.more {
+            task.wake_by_ref();
+        }
+        self.task = task;
+    }
+
     /// Sends what there is to send, as far as the kernel takes it; [`Self::more`]: there is more than one turn allows.
-    fn send(&mut self, cx: &mut Context<'_>, now: Instant, tally: &mut Tally) {
+    fn send(&mut self, cx: &mut Context<'_>, turn: &mut Turn) {
+        let Turn { now, steps, sent } = turn;
+        let now = *now;
         self.more = false;
         if !self.write(cx, now) {
             return;
@@ -180,9 +216,9 @@ impl Open {
         for _ in 0..WRITES_IN_TURN_MAX {
             let mut events = 0;
             let out = &mut self.out;
-            let gathered = self.seat.take_events(now, |event| {
+            let gathered = self.seat.take_events(now, steps, |event| {
                 events += 1;
-                match out.queue(event, now, tally) {
+                match out.queue(event, sent) {
                     Err(end) => ControlFlow::Break(Enough::End(end)),
                     Ok(()) if events == EVENTS_AT_ONCE_MAX || out.socket.queued() >= WRITTEN_AT_ONCE_BYTES => {
                         ControlFlow::Break(Enough::OneWrite)
@@ -211,15 +247,10 @@ impl Open {
 
     /// Says something, if nothing was said for long: media is not the only sign that the relay lives.
     fn show_life(&mut self, now: Instant) {
-        if self.out.socket.queued() == 0 && now >= self.life_due() {
+        if self.out.socket.queued() == 0 && now >= self.out.life_due() {
             let words = ToViewer::Viewers { count: self.seat.viewers() };
             self.out.socket.queue_text(text_of(&words));
         }
-    }
-
-    /// When the viewer is to be shown life, if nothing is sent before.
-    fn life_due(&self) -> Instant {
-        self.out.socket.said_at() + KEEP_ALIVE_INTERVAL
     }
 
     /// Writes what is queued; whether all of it is written.
@@ -246,31 +277,29 @@ impl Open {
 }
 
 impl Outgoing {
-    fn queue(&mut self, event: ViewerEvent, now: Instant, tally: &mut Tally) -> Result<(), End> {
+    /// When the viewer is to be shown life, if nothing is sent before.
+    fn life_due(&self) -> Instant {
+        self.socket.said_at() + KEEP_ALIVE_INTERVAL
+    }
+
+    fn queue(&mut self, event: ViewerEvent, sent: &mut Sent) -> Result<(), End> {
         match Said::of(event, self.stream, &self.house)? {
             Said::Words(words) => self.socket.queue_text(text_of(&words)),
-            Said::Media(delivery) => self.queue_media(delivery, now, tally),
+            Said::Media(delivery) => self.queue_media(&delivery, sent),
         }
         Ok(())
     }
 
-    fn queue_media(&mut self, delivery: Delivery, now: Instant, tally: &mut Tally) {
-        let metrics = &self.house.metrics;
-        if let Some(skipped) = delivery.skipped {
-            metrics.skipped(&skipped);
+    fn queue_media(&mut self, delivery: &Delivery, sent: &mut Sent) {
+        if let Some(skipped) = &delivery.skipped {
+            self.house.metrics.skipped(skipped);
             let notice = ToViewer::Skipped { track: skipped.track, chunks: skipped.chunks };
             self.socket.queue_text(text_of(&notice));
         }
-        if let Some(init) = delivery.init {
-            tally.bytes += init.message_len() as u64;
+        if let Some(init) = &delivery.init {
             self.socket.queue_media(init);
         }
-        // What was here before is not late: somebody who has just come begins with it.
-        if delivery.arrived >= self.came_at {
-            metrics.lag.note(now.saturating_duration_since(delivery.arrived));
-        }
-        tally.bytes += delivery.chunk.message_len() as u64;
-        tally.chunks += 1;
-        self.socket.queue_media(delivery.chunk);
+        self.socket.queue_media(&delivery.chunk);
+        sent.note(delivery, self.came_at);
     }
 }

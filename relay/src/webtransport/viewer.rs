@@ -148,7 +148,7 @@ impl Watching {
         for sent in self.outbox.take_sent() {
             // What was here before is not late: somebody who has just come begins with it.
             if sent.arrived >= self.came_at {
-                metrics.lag.note(sent.arrived.elapsed());
+                metrics.lag.note(sent.arrived.elapsed(), 1);
             }
             metrics.bytes_out.inc_by(sent.bytes as u64);
             metrics.chunks_out.inc();

@@ -86,8 +86,11 @@ async fn texts_until_media(peer: &mut Peer) -> (Vec<Value>, String) {
 
 async fn edge_serves_its_viewers_a_stream_that_it_pulls_once(by: Transport) {
     let mut pair = Pair::new(by).await;
+    let hole = Hole::before(&pair.origin).await;
+    hole.swallow_connections(by == Transport::Webtransport);
     let begun = Instant::now();
-    let (mut first, watching) = viewer(&pair.edge, "edge", &[address_by(by, "origin", &pair.origin)]).await;
+    let far = hole.to(address_by(by, "origin", &pair.origin));
+    let (mut first, watching) = viewer(&pair.edge, "edge", &[far]).await;
     assert_eq!((&watching["path"], &watching["epoch"]), (&json!(["origin", "edge"]), &json!(1)));
     assert_eq!(watching["selected"], json!([1, 2]));
     let mut beginning = first.payloads(6).await;
@@ -527,10 +530,12 @@ async fn network_that_swallows_udp_is_pulled_through_by_websocket() {
 async fn session_that_falls_silent_is_replaced_by_a_websocket_without_a_gap() {
     let mut pair = Pair::new(Transport::Webtransport).await;
     let hole = Hole::before(&pair.origin).await;
+    hole.swallow_connections(true);
     let far = hole.to(address_by(pair.by, "origin", &pair.origin));
     let (mut viewer, _) = viewer(&pair.edge, "edge", &[far]).await;
     viewer.payloads(6).await;
     pair.edge.metrics_say("relay_webtransport_upstreams 1").await;
+    hole.swallow_connections(false);
     hole.swallow_datagrams(true);
     for chunk in 2..5 {
         pair.broadcaster.chunk(PICTURE, 0, chunk).await;
@@ -552,11 +557,13 @@ async fn relay_that_has_died_is_left_although_nobody_says_so_by_udp() {
     };
     begin(&mut sender).await;
     let hole = Hole::before(&pair.origin).await;
+    hole.swallow_connections(true);
     let far = hole.to(address_by(pair.by, "origin", &pair.origin));
     let ups = [far, address_by(pair.by, "other", &other)];
     let (mut viewer, _) = viewer(&pair.edge, "edge", &ups).await;
     viewer.payloads(6).await;
     pair.edge.metrics_say("relay_webtransport_upstreams 1").await;
+    hole.swallow_connections(false);
     // Its machine is there, and nobody at its ports.
     hole.swallow_datagrams(true);
     hole.close();
@@ -606,10 +613,12 @@ async fn line_that_loses_packets_costs_an_edge_no_chunk() {
     let mut pair = Pair::new(Transport::Webtransport).await;
     let hole = Hole::before(&pair.origin).await;
     hole.loses_every(20);
+    hole.swallow_connections(true);
     let far = hole.to(address_by(pair.by, "origin", &pair.origin));
     let (mut viewer, _) = viewer(&pair.edge, "edge", &[far]).await;
     viewer.payloads(6).await;
     pair.edge.metrics_say("relay_webtransport_upstreams 1").await;
+    hole.swallow_connections(false);
     for segment in 1..4 {
         for chunk in 0..30 {
             pair.broadcaster

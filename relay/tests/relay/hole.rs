@@ -80,7 +80,7 @@ impl Hole {
 
     /// From now on nothing comes through, and nothing is closed; or everything again.
     pub(crate) fn swallow(&self, swallows: bool) {
-        self.tcp.swallows.store(swallows, Ordering::SeqCst);
+        self.swallow_connections(swallows);
         self.swallow_datagrams(swallows);
     }
 
@@ -92,6 +92,12 @@ impl Hole {
     /// From now on every `count`th datagram is lost, each way.
     pub(crate) fn loses_every(&self, count: usize) {
         self.loses_every.store(count, Ordering::SeqCst);
+    }
+
+    /// From now on connections are taken and nothing comes through them, or through new ones again. What is asked of WebTransport alone does
+    /// not depend on which of the two is open first then.
+    pub(crate) fn swallow_connections(&self, swallows: bool) {
+        self.tcp.swallows.store(swallows, Ordering::SeqCst);
     }
 
     /// From now on no datagram comes through, or each of them again.

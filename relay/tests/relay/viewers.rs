@@ -142,7 +142,7 @@ async fn quiet_viewer_gets_a_sign_of_life() {
     }
     // One may come for a change; the rest show life, and the machine may be busy.
     let expected = protocol::limits::KEEP_ALIVE_INTERVAL * 8;
-    assert!((expected * 3 / 4..expected * 3 / 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!((expected * 3 / 4..expected * 4).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

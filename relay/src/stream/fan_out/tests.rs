@@ -6,6 +6,7 @@ use std::{
 use tokio::time::sleep;
 
 use super::*;
+use crate::{stream::window::Delivery, transport::MediaFrame};
 
 /// After this much the guests are to be looked at again.
 const LOOK: Duration = Duration::from_millis(50);
@@ -13,15 +14,19 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What sends may wait for one another.
 const MERGED: Duration = Duration::from_millis(20);
 
+/// What each guest is sent in each turn.
+fn delivery(arrived: Instant) -> Delivery {
+    Delivery { skipped: None, init: None, chunk: MediaFrame::of(&[7; 10]), arrived }
+}
+
 #[derive(Debug, Default)]
 struct Counting(AtomicUsize);
 
 impl Guest for Counting {
-    fn serve(&self, now: Instant, tally: &mut Tally) -> Option<Instant> {
+    fn serve(&self, turn: &mut Turn) -> Option<Instant> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        tally.chunks += 1;
-        tally.bytes += 10;
-        Some(now + LOOK)
+        turn.sent.note(&delivery(turn.now), turn.now);
+        Some(turn.now + LOOK)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::transport::MediaFrame;
 mod switch;
 
 /// Where a viewer stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cursor {
     /// The sequence number to look at next.
     position: u64,
@@ -22,7 +22,7 @@ pub struct Cursor {
     reason: SkipReason,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Selected {
     track: TrackNumber,
     /// Chunks before this sequence number are not for this viewer.
@@ -36,7 +36,7 @@ struct Selected {
 }
 
 /// The chunk that was sent last.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Last {
     segment: u32,
     /// The ordinal of the chunk that follows it.
@@ -85,6 +85,15 @@ impl Cursor {
         let selected: Vec<_> = tracks.map(|track| Selected::at_newest_key(window, track)).collect();
         let position = selected.iter().map(|selected| selected.from).min().unwrap_or_else(|| window.end());
         Self { position, selected, switched: false, reason: SkipReason::Restarted }
+    }
+
+    /// Whether both get the same from now on.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.selected, &other.selected);
+        (self.position, self.switched, self.reason) == (other.position, other.switched, other.reason)
+            && ours.len() == theirs.len()
+            && ours.iter().zip(theirs).all(|(our, their)| our.is_as(their, self.position))
     }
 
     /// The tracks that are sent.
@@ -191,6 +200,14 @@ impl Selected {
     fn at_newest_key(window: &Window, track: TrackNumber) -> Self {
         let newest_key = window.track(track).and_then(|track| track.newest_key);
         Self::from(track, newest_key.unwrap_or(window.first))
+    }
+
+    /// Whether both get the same from `position` on.
+    fn is_as(&self, other: &Self, position: u64) -> bool {
+        (self.track, self.init, self.last) == (other.track, other.init, other.last)
+            && self.from.max(position) == other.from.max(position)
+            && self.switch.is_none()
+            && other.switch.is_none()
     }
 
     const fn from(track: TrackNumber, from: u64) -> Self {

@@ -52,9 +52,14 @@ impl Wire {
         self.ahead.get_or_insert_default();
     }
 
+    /// Whether replies wait, or the rest of one.
+    pub(super) fn has_replies(&self) -> bool {
+        !self.replies.is_empty()
+    }
+
     /// Writes the replies that wait. To be called when no other frame is written in part.
     pub(super) fn poll_replies(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.replies.is_empty() {
+        if !self.has_replies() {
             return Poll::Ready(Ok(()));
         }
         while !self.replies.is_empty() {
