@@ -1,11 +1,5 @@
 // Pages that fill a screen under measurement, beside the clock's.
 
-/** Plays a 440 Hz tone; put behind another page. */
-export const TONE = `<script>
-const sound = new AudioContext(); const tone = sound.createOscillator(); const level = sound.createGain();
-tone.frequency.value = 440; level.gain.value = 0.2; tone.connect(level).connect(sound.destination); tone.start();
-</script>`;
-
 const SENTENCE = "A screen on which nothing moves is what most screens show most of the time. ";
 
 /** A page of text on which nothing moves. */

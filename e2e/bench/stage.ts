@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { promisify } from "node:util";
 import type { Browser, Page } from "@playwright/test";
-import { CLOCK_TITLE, launchChromium, SCREEN } from "../src/chromium.ts";
+import { CLOCK_TITLE, launchChromium, SCREEN, TONE } from "../src/chromium.ts";
 import { Display } from "../src/display.ts";
 import { System, type SystemOptions } from "../src/system.ts";
 import { clockPage } from "../src/wall_clock.ts";
@@ -12,7 +12,6 @@ import type { Chart, Drawing } from "./chart.ts";
 import { ownChildren } from "./cpu.ts";
 import type { Build, Figure, Finding } from "./figure.ts";
 import { withSurroundings } from "./machine.ts";
-import { TONE } from "./pages.ts";
 
 export const run = promisify(execFile);
 

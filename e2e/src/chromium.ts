@@ -41,11 +41,17 @@ export async function launchChromium(
   });
 }
 
-/** Serves the page that paints the clock. */
-export async function serveClock(): Promise<{ url: string; close: () => void }> {
+/** Put behind a page: plays a 440 Hz tone. */
+export const TONE = `<script>
+const sound = new AudioContext(); const tone = sound.createOscillator(); const level = sound.createGain();
+tone.frequency.value = 440; level.gain.value = 0.2; tone.connect(level).connect(sound.destination); tone.start();
+</script>`;
+
+/** Serves the page that paints the clock, with something behind it. */
+export async function serveClock(behind = ""): Promise<{ url: string; close: () => void }> {
   const server = createServer((_request, response) => {
     response.setHeader("content-type", "text/html; charset=utf-8");
-    response.end(clockPage(CLOCK_TITLE));
+    response.end(clockPage(CLOCK_TITLE) + behind);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close: () => server.close() };

@@ -133,7 +133,13 @@ declare global {
     /** What the tests use of the player. */
     "live-player": HTMLElement & {
       video: HTMLVideoElement;
-      stats: { tampered: number | null; reconnects: number; chunksSkipped: number; transport: string | null };
+      stats: {
+        tampered: number | null;
+        reconnects: number;
+        chunksSkipped: number;
+        transport: string | null;
+        soundBehindMs: number | null;
+      };
     };
   }
 }

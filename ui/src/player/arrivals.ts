@@ -15,6 +15,8 @@ const ARRIVALS_MIN = 3;
 export class Arrivals {
   #kept: { at: number; offset: number }[] = [];
 
+  constructor(private readonly windowS = WINDOW_S) {}
+
   /** A chunk that is to be shown at `mediaTime` came at `now`, both in seconds. */
   add(now: number, mediaTime: number): void {
     this.#kept.push({ at: now, offset: mediaTime - now });
@@ -36,7 +38,7 @@ export class Arrivals {
 
   /** Offsets of the arrivals in the window, latest arrivals first; none when they are too few. */
   #sorted(now: number): number[] {
-    const from = this.#kept.findIndex((arrival) => arrival.at >= now - WINDOW_S);
+    const from = this.#kept.findIndex((arrival) => arrival.at >= now - this.windowS);
     if (from > 0) this.#kept.splice(0, from);
     if (from < 0) this.#kept = [];
     if (this.#kept.length < ARRIVALS_MIN) return [];

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { chunk, initSegment, SOUND_TIMESCALE, VIDEO_TIMESCALE } from "../publish/fmp4";
 import { anyBytes, clipped, damaged, tangled, wellFormed } from "./fixtures/any_boxes";
-import { type InitFacts, readChunkTimes, readInit, renumber, withLastDuration } from "./fmp4";
+import { type InitFacts, readChunkTimes, readInit, readSamples, renumber, withLastDuration } from "./fmp4";
 
 // `scripts/fuzz` gives seconds for each property; without them it is so many inputs, which take a slow machine some seconds.
 const seconds = Number(process.env.FUZZ_SECONDS ?? 0);
@@ -32,6 +32,7 @@ function readAll(bytes: Uint8Array, init: InitFacts, value: number, place = (cop
   return {
     init: readInit(own()),
     times: readChunkTimes(own(), init),
+    samples: readSamples(own(), init)?.map(({ time, data }) => ({ time, data: [...data] })),
     changed: Array.from(withLastDuration(own(), value)),
     renumbered: Array.from(renumbered),
   };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { indexOfType, PICTURE, SOUND, seeded } from "./fixtures/boxes";
-import { type InitFacts, readChunkTimes, readInit, renumber, withLastDuration } from "./fmp4";
+import { type InitFacts, readChunkTimes, readInit, readSamples, renumber, withLastDuration } from "./fmp4";
+import { opusSilence } from "./silence";
 
 const factsOf = (init: Uint8Array) => {
   const facts = readInit(init);
@@ -48,6 +49,19 @@ describe("media made by ffmpeg", () => {
       if (i > 0) expect(time?.decodeTime).toBe(times[i - 1]?.endTime);
     }
     expect(times.length).toBeGreaterThan(3);
+  });
+
+  it("gives the bytes of a chunk's one sample, from behind the header of its mdat to the end", () => {
+    for (const chunk of SOUND.chunks) {
+      const samples = readSamples(chunk, sound);
+      expect(samples?.length).toBe(1);
+      expect(samples?.[0]?.time).toBe(readChunkTimes(chunk, sound)?.decodeTime);
+      expect(samples?.[0]?.data).toEqual(chunk.subarray(indexOfType(chunk, "mdat") + 4));
+    }
+  });
+
+  it("gives no bytes of samples that share a size", () => {
+    expect(readSamples(opusSilence(1, 48_000, 0, 0.1).bytes, sound)).toBeNull();
   });
 
   it("declares another duration in place and leaves all else as it is", () => {
@@ -111,6 +125,7 @@ describe("bytes that are not what they should be", () => {
   const tryAll = (bytes: Uint8Array) => {
     readInit(bytes);
     readChunkTimes(bytes, any);
+    readSamples(bytes, any);
     withLastDuration(bytes, 1000);
     renumber(bytes, 77);
   };

@@ -56,6 +56,8 @@ interface Run {
   samples: number;
   /** Where `trun` holds the data offset, when it does. */
   dataOffsetAt: number | null;
+  /** Whether data offsets count from the `moof`, as they do unless `tfhd` gives another base. */
+  fromMoof: boolean;
   /** First sample entry, and bytes of each. */
   entries: number;
   entryBytes: number;
@@ -106,6 +108,30 @@ export function readChunkTimes(bytes: Uint8Array, init: InitFacts): ChunkTimes |
     endTime: lastTime + last,
     samples: run.samples,
   };
+}
+
+/** The samples of a chunk, with when each is decoded, in units of the track's timescale. Views into the chunk, not copies; null for
+ * a chunk that gives neither sizes nor just one sample. */
+export function readSamples(bytes: Uint8Array, init: InitFacts): { time: number; data: Uint8Array }[] | null {
+  const view = viewOf(bytes);
+  const run = readRun(view);
+  if (!run || run.dataOffsetAt === null || !run.fromMoof) return null;
+  const sized = (run.flags & TRUN_SIZE) !== 0;
+  if (!sized && run.samples !== 1) return null;
+  const fallback = run.tfhdDurationAt === null ? init.defaultDuration : view.getUint32(run.tfhdDurationAt);
+  const sizeAt = run.flags & TRUN_DURATION ? 4 : 0;
+  const samples = [];
+  let time = run.decodeTime;
+  let at = run.moof.start + view.getInt32(run.dataOffsetAt);
+  for (let i = 0; i < run.samples; i++) {
+    const entry = run.entries + i * run.entryBytes;
+    const end = sized ? at + view.getUint32(entry + sizeAt) : bytes.length;
+    if (at < 0 || end > bytes.length) return null;
+    samples.push({ time, data: bytes.subarray(at, end) });
+    time += run.flags & TRUN_DURATION ? view.getUint32(entry) : fallback;
+    at = end;
+  }
+  return samples;
 }
 
 /**
@@ -212,6 +238,7 @@ function readRun(view: DataView): Run | null {
     tfhdRoomAt,
     samples,
     dataOffsetAt,
+    fromMoof: (tfhdFlags & TFHD_BASE_DATA_OFFSET) === 0,
     entries,
     entryBytes,
     flags: trunFlags,

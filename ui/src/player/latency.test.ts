@@ -224,3 +224,37 @@ it("does nothing while nothing arrives", () => {
   for (let i = 0; i < 10; i++) control.arrived(i / 30, 1, false, i / 30);
   expect(control.tick({ now: 3, position: 2.5, edge: 0.3, edgeStart: 0, moving: true })).toEqual({ kind: "nothing" });
 });
+
+describe("sound that is played beside the picture", () => {
+  /** Sound that allows the picture to be so far behind its capture at every moment; how far behind the picture is in the end. */
+  function behind(allows: (t: number) => number, seconds = 20): number {
+    const control = new LatencyControl("chromium");
+    let position = -0.06;
+    let rate = 1;
+    for (let i = 0; i < seconds * 100; i++) {
+      const t = i / 100;
+      if (i % 3 === 0) control.arrived(t, 1, false, t - 0.02);
+      if (i % 2 === 0 && !Number.isNaN(allows(t))) control.allowed(t, t - allows(t));
+      position += 0.01 * rate;
+      if (i % 10 !== 0) continue;
+      const decision = control.tick({ now: t, position, edge: t - 0.02, edgeStart: -100, moving: true });
+      if (decision.kind === "rate") rate = decision.rate;
+      if (decision.kind === "jump") position = decision.to;
+    }
+    return seconds - position;
+  }
+
+  it("takes nothing from a picture that it keeps up with", () => {
+    expect(behind(() => 0.01)).toBeLessThan(0.09);
+  });
+
+  it("holds the picture back by as much as it is late", () => {
+    expect(behind(() => 0.2)).toBeGreaterThan(0.17);
+    expect(behind(() => 0.2)).toBeLessThan(0.23);
+  });
+
+  it("lets it go on soon after it has caught up, and after it was muted", () => {
+    expect(behind((t) => (t < 10 ? 0.4 : 0.01))).toBeLessThan(0.09);
+    expect(behind((t) => (t < 10 ? 0.4 : Number.NaN))).toBeLessThan(0.09);
+  });
+});

@@ -71,6 +71,8 @@ const HOLD_S_MAX = 0.5;
 const HOLD_PAUSE_S = 2;
 /** After this long without a chunk there is nothing to hold the playhead against. */
 const SILENT_S = 0.8;
+/** How long a packet of sound that is played beside the picture counts: a cut of the sound costs nothing, the picture's waiting does. */
+export const BESIDE_WINDOW_S = 2;
 /** Without arrivals to judge by, only a lead that is plainly wrong is acted on. */
 const LEAD_S_MAX = 1.5;
 
@@ -78,6 +80,8 @@ const NOTHING: Decision = { kind: "nothing" };
 
 export class LatencyControl {
   readonly #arrivals = new Map<number, { arrivals: Arrivals; sound: boolean }>();
+  /** How far sound that is played beside the picture lets it be. */
+  readonly #allowed = new Arrivals(BESIDE_WINDOW_S);
   #rate = 1;
   #steering = false;
   #jumpedAt = Number.NEGATIVE_INFINITY;
@@ -102,6 +106,11 @@ export class LatencyControl {
     this.#arrivedAt = now;
   }
 
+  /** Sound that is played beside the picture came, and lets it be at this media time and no further. */
+  allowed(now: number, mediaTime: number): void {
+    this.#allowed.add(now, mediaTime);
+  }
+
   /** The picture stopped for want of data. */
   ranDry(now: number): void {
     const step = this.#hasSound() ? STALL_STEP_S.sound : STALL_STEP_S.picture;
@@ -118,6 +127,7 @@ export class LatencyControl {
   /** The way that chunks take has changed; what was learnt about stalls stays. */
   reset(): void {
     this.#arrivals.clear();
+    this.#allowed.reset();
     this.#arrivedAt = Number.NEGATIVE_INFINITY;
     this.#steering = false;
     this.#rate = 1;
@@ -158,7 +168,8 @@ export class LatencyControl {
       const ready = arrivals.readyAt(now);
       if (ready !== null) least = Math.min(least ?? Number.POSITIVE_INFINITY, ready - position);
     }
-    return least;
+    const allowed = this.#allowed.readyAt(now);
+    return least === null || allowed === null ? least : Math.min(least, allowed + this.margin(now) - position);
   }
 
   #steer(playhead: Playhead, excess: number): Decision {

@@ -5,6 +5,7 @@ import type { MediaHeader } from "../protocol/media_message";
 import type { TrackInfo } from "../protocol/messages";
 import { type Decision, type Engine, LatencyControl } from "./latency";
 import { Reel, type ReelEvents, type Playhead as ReelPlayhead } from "./reel";
+import { Sound } from "./sound/sound";
 import type { TrackFeed } from "./track_feed";
 
 /** How often the playhead is looked at. */
@@ -32,6 +33,10 @@ export interface PlaybackEvents {
   unplayable(message: string): void;
   /** Begin or go on; the caller knows about mute and clicks. */
   play(): void;
+  /** Sound waits for a click. */
+  soundBlocked(): void;
+  /** Sound can't be played beside the picture after all; with a new connection the MediaSource plays it. */
+  soundFailed(): void;
 }
 
 export class Playback {
@@ -39,6 +44,8 @@ export class Playback {
   stalls = 0;
   readonly #control: LatencyControl;
   readonly #reel: Reel;
+  /** The sound, where it is played beside the MediaSource and not by it. */
+  readonly #sound: Sound | null;
   #phase: "gathering" | "running" = "gathering";
   #backlogSince: number | null = null;
   #quietTimer: ReturnType<typeof setTimeout> | undefined;
@@ -62,6 +69,9 @@ export class Playback {
   ) {
     this.#control = new LatencyControl(engine);
     this.#reel = new Reel(video, () => this.#playhead(), this.#reelEvents(), signal);
+    // docs/decisions/0015-sound-beside-the-picture.md
+    const said = { blocked: () => this.events.soundBlocked(), failed: () => this.events.soundFailed() };
+    this.#sound = engine === "chromium" ? new Sound(video, said, signal) : null;
     const during = { signal };
     video.addEventListener("waiting", () => this.#dry(), during);
     video.addEventListener("playing", () => this.#moved(), during);
@@ -78,11 +88,17 @@ export class Playback {
   /** The relay says what it sends; `fresh` over a new connection, also when nothing has changed. */
   watching(tracks: TrackInfo[], selected: number[], fresh: boolean): void {
     if (fresh) this.#enterBacklog();
-    this.#reel.watching(tracks, selected);
+    this.#reel.watching(this.#sound?.watching(tracks, selected, fresh) ?? tracks, selected);
   }
 
   media(header: MediaHeader, payload: Uint8Array): void {
-    this.#reel.media(header, payload);
+    if (this.#sound?.takes(header.track)) this.#soundCame(this.#sound, header, payload);
+    else this.#reel.media(header, payload);
+  }
+
+  /** What there is to say of sound that is played beside the picture; null where the MediaSource plays it. */
+  get sound(): { behind: number | null; gaps: number } | null {
+    return this.#sound;
   }
 
   /** The last moment that can be shown: the lesser of all tracks. */
@@ -96,12 +112,14 @@ export class Playback {
 
   pause(): void {
     this.#paused = true;
+    this.#sound?.pause(true);
     this.video.pause();
   }
 
   /** Goes on at the live edge, as after a pause or by a click. */
   goLive(): void {
     this.#paused = false;
+    this.#sound?.pause(false);
     const edge = this.edge;
     if (edge === null || this.#phase !== "running") {
       this.#begin();
@@ -140,6 +158,14 @@ export class Playback {
     if (now - this.#tickedAt > TICK_MS) this.#tick();
   }
 
+  #soundCame(sound: Sound, header: MediaHeader, payload: Uint8Array): void {
+    const time = sound.media(header, payload);
+    if (time === null || this.#inBacklog) return;
+    const now = performance.now() / 1000;
+    const until = sound.arrived(now, time);
+    if (until !== null) this.#control.allowed(now, until);
+  }
+
   #changed(): void {
     this.#begin();
     const edge = this.edge;
@@ -152,6 +178,7 @@ export class Playback {
     this.#inBacklog = true;
     this.#backlogSince = null;
     this.#control.reset();
+    this.#sound?.reset();
   }
 
   #followBacklog(now: number, capturedAtMs: number): void {
@@ -202,10 +229,11 @@ export class Playback {
       this.#begin();
       return;
     }
+    this.#sound?.tick(now / 1000, this.#seen());
     if (this.#inBacklog || this.#paused || this.#holdTimer !== undefined || this.#seeking(now, edge)) return;
-    // A browser that stopped a hidden picture by itself goes on when it is seen again.
-    if (this.video.paused && !document.hidden) {
-      this.goLive();
+    // A browser that stopped a hidden picture by itself goes on when it is seen again; its sound goes on meanwhile.
+    if (this.video.paused) {
+      if (!document.hidden) this.goLive();
       return;
     }
     const position = this.video.currentTime;
@@ -224,6 +252,12 @@ export class Playback {
         if (!this.#paused) this.events.play();
       }, decision.ms);
     }
+  }
+
+  /** What is on the screen, in seconds of media time; null while no picture moves there. */
+  #seen(): number | null {
+    const { paused, seeking, readyState, currentTime } = this.video;
+    return paused || seeking || readyState < 3 || document.hidden ? null : currentTime;
   }
 
   /** Whether a seek is under way that can still find something. */

@@ -14,8 +14,9 @@ import type { PictureChoice } from "./picture";
 import { recallPicture, rememberPicture } from "./picture_memory";
 import { Playback } from "./playback";
 import { Renditions } from "./renditions";
+import { ShownFrames } from "./shown_frames";
 import { IDLE, type PlayerEvent, type PlayerModel, type PlayerState, reduce, sameState, stateOf } from "./state";
-import { LatencyMeter, NO_STATS, type PlayerStats, RateMeter } from "./stats";
+import { NO_STATS, type PlayerStats, RateMeter } from "./stats";
 import { Unsealing } from "./unsealing";
 
 /** Tells the directory's time, in milliseconds since the Unix epoch. */
@@ -46,8 +47,6 @@ const STATS_MS = 500;
 const OFFLINE_LOOK_MS = 200;
 /** Whatever the machine says of its network: while something came this lately, there is one. */
 const OFFLINE_SILENCE_MS = 400;
-/** Further ahead than this, the time a browser promises for a frame is not believed. */
-const DISPLAY_AHEAD_MS_MAX = 50;
 
 export class Session {
   stats: PlayerStats = NO_STATS;
@@ -64,9 +63,7 @@ export class Session {
   /** Ends connection and playback; also when the stream is over while the element stays. */
   readonly #running = new AbortController();
   readonly #bytes = new RateMeter();
-  readonly #frames = new RateMeter();
-  readonly #latency = new LatencyMeter();
-  #presented = 0;
+  readonly #frames: ShownFrames;
   #mediaAt = Number.NEGATIVE_INFINITY;
   #counts = { viewers: null as number | null, skipped: 0, reconnects: 0, firstPictureMs: null as number | null };
 
@@ -86,6 +83,8 @@ export class Session {
         ranDry: () => this.#ranDry(),
         unplayable: (message) => this.#dispatch({ type: "failed", code: "unsupported_media", message }),
         play: () => void this.#play(),
+        soundBlocked: () => this.#silence(),
+        soundFailed: () => this.#connection.beginAnew(),
       },
       this.#running.signal,
     );
@@ -105,7 +104,9 @@ export class Session {
     this.#composure = new Composure((loss) => this.#dispatch({ type: "lost", ...loss }), this.#running.signal);
     this.#renditions = new Renditions(recallPicture(), playable, performance.now());
     this.#dispatch({ type: "started" });
-    this.#watchFrames();
+    const nowMs = () => options.clock.now();
+    const capturedAtMs = (mediaTime: number) => this.playback.capturedAtMs(mediaTime);
+    this.#frames = new ShownFrames(video, { nowMs, capturedAtMs }, this.#running.signal);
     this.#watchNetwork();
     const timer = setInterval(() => this.#measure(), STATS_MS);
     this.#running.signal.addEventListener("abort", () => clearInterval(timer));
@@ -253,10 +254,15 @@ export class Session {
         this.#dispatch({ type: "blocked" });
         return;
       }
-      this.video.muted = true;
-      this.events.soundBlocked();
+      this.#silence();
       await this.#play();
     }
+  }
+
+  /** Sound waits for a click, the picture does not. */
+  #silence(): void {
+    this.video.muted = true;
+    this.events.soundBlocked();
   }
 
   #moving(): void {
@@ -264,32 +270,16 @@ export class Session {
     if (this.#model.picture !== "moving" || this.#model.blocked) this.#dispatch({ type: "picture" });
   }
 
-  #watchFrames(): void {
-    const { video } = this;
-    if (!("requestVideoFrameCallback" in video)) return;
-    const shown = (now: number, frame: VideoFrameCallbackMetadata) => {
-      if (this.#running.signal.aborted) return;
-      video.requestVideoFrameCallback(shown);
-      this.#frames.add(now, Math.max(1, frame.presentedFrames - this.#presented));
-      this.#presented = frame.presentedFrames;
-      const capturedAtMs = this.playback.capturedAtMs(frame.mediaTime);
-      if (capturedAtMs !== null && !video.seeking) {
-        const ahead = Math.min(DISPLAY_AHEAD_MS_MAX, Math.max(0, frame.expectedDisplayTime - performance.now()));
-        this.#latency.add(this.options.clock.now() + ahead - capturedAtMs);
-      }
-    };
-    video.requestVideoFrameCallback(shown);
-  }
-
   #measure(): void {
     const { video, playback } = this;
     const now = performance.now();
+    this.#frames.look(now);
     const { buffered } = video;
     const edge = playback.edge;
     let bufferMs = 0;
     for (let i = 0; i < buffered.length; i++) bufferMs += (buffered.end(i) - buffered.start(i)) * 1000;
     this.stats = {
-      latencyMs: this.#latency.middle,
+      latencyMs: this.#frames.latencyMs,
       framesPerSecond: this.#frames.perSecond(now),
       framesDropped: video.getVideoPlaybackQuality?.().droppedVideoFrames ?? 0,
       width: video.videoWidth,
@@ -302,6 +292,8 @@ export class Session {
       tampered: this.options.contentKey === null ? null : this.#unsealing.tampered,
       bufferLeadMs: edge === null ? 0 : (edge - video.currentTime) * 1000,
       bufferMs,
+      soundBehindMs: playback.sound?.behind == null ? null : playback.sound.behind * 1000,
+      soundGaps: playback.sound?.gaps ?? null,
       playbackRate: video.playbackRate,
       jumps: playback.jumps,
       stalls: playback.stalls,

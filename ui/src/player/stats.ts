@@ -28,6 +28,10 @@ export interface PlayerStats {
   bufferLeadMs: number;
   /** How much is held in the buffer altogether. */
   bufferMs: number;
+  /** How much later than its picture the sound is heard; null where the browser keeps the two together, and while nothing is heard. */
+  soundBehindMs: number | null;
+  /** Times the sound ran dry; null where the browser plays it. */
+  soundGaps: number | null;
   playbackRate: number;
   /** Seeks to the live edge since the start. */
   jumps: number;
@@ -52,6 +56,8 @@ export const NO_STATS: PlayerStats = {
   tampered: null,
   bufferLeadMs: 0,
   bufferMs: 0,
+  soundBehindMs: null,
+  soundGaps: null,
   playbackRate: 1,
   jumps: 0,
   stalls: 0,

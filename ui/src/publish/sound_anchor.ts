@@ -9,8 +9,9 @@ export const SILENT_PACKET = Uint8Array.of(0xfc, 0xff, 0xfe);
 
 /** Packets that are looked at before the timeline is judged: a second, so that one late delivery is no drift. */
 const JUDGED_PACKETS = 50;
-/** Sound this far behind is moved forward. People notice sound that lags by more than about 125 ms (ITU-R BT.1359). */
-const BEHIND_MS_MAX = 120;
+/** Sound this far behind is moved forward. People notice sound that lags by more than about 125 ms (ITU-R BT.1359), and players hold
+ * their picture back for what lags. */
+const BEHIND_MS_MAX = 60;
 /** Sound this far ahead is thinned out: nothing is captured before it happens, so only a late first packet does this. */
 const AHEAD_MS_MAX = PACKET_MS;
 /** Without any packet for this long, silence is sent: a player waits for all its tracks. */
