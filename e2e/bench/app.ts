@@ -8,7 +8,7 @@ import { type Stage, sleep, WARM_UP_MS } from "./stage.ts";
 
 const READING_MS = 30_000;
 const READING_QUICK_MS = 5_000;
-const P50_MAX_MS = 250;
+const P50_MAX_MS = 180;
 
 async function read(stage: Stage, viewer: DesktopApp, o: { id: string; what: string; notes: string }): Promise<void> {
   await viewer.watchFirst();

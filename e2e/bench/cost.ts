@@ -5,6 +5,7 @@ import { plays } from "../src/fixtures.ts";
 import { ProtocolViewer } from "../src/protocol_viewer.ts";
 import { coresUsed } from "./cpu.ts";
 import type { Finding } from "./figure.ts";
+import { pageCode } from "./page_code.ts";
 import { FILM_PAGE, LARGE_FILM_PAGE, STILL_PAGE } from "./pages.ts";
 import type { Part } from "./part.ts";
 import { percentOfCore } from "./readings.ts";
@@ -133,12 +134,20 @@ async function pageCost(stage: Stage): Promise<void> {
   await stage.measure(async () => {
     const roots = { viewer: pid, relay, directory: system.directory.program.pid };
     const shares = await coresUsed(roots, () => sleep(readingMs(stage)));
+    const { scripts, mainThread } = await pageCode(page, () => sleep(readingMs(stage)));
     return [
       finding({
         id: "cost_viewer_page",
         what: "viewer's browser",
         share: shares.viewer,
         notes: "the whole browser, drawing without a graphics card",
+      }),
+      finding({
+        id: "cost_page_code",
+        what: "the page's own code in that: the player",
+        share: scripts,
+        max: 3,
+        notes: `its scripts with what they call, as the browser counts them; the page's main thread altogether ${percentOfCore(mainThread)}`,
       }),
       finding({ id: "cost_relay", what: "relay", share: shares.relay, notes: "one stream, one viewer" }),
       finding({ id: "cost_directory", what: "directory", share: shares.directory, notes: "one stream, one relay" }),

@@ -25,6 +25,17 @@ export async function watchAndRead(page: Page, link: string, durationMs: number)
   return await readFor(page, durationMs);
 }
 
+/** What the page's player says of its sound. */
+export async function statsOf(page: Page): Promise<{ soundBehindMs: number | null; soundGaps: number | null }> {
+  return await page.evaluate(() => {
+    const player = document.querySelector("live-player") as unknown as {
+      stats: { soundBehindMs: number | null; soundGaps: number | null };
+    };
+    const { soundBehindMs, soundGaps } = player.stats;
+    return { soundBehindMs, soundGaps };
+  });
+}
+
 /** The finding of a glass-to-glass reading. */
 export function glassToGlass(o: {
   id: string;

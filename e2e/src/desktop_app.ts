@@ -6,11 +6,9 @@ import { join, resolve } from "node:path";
 import { Builder, Capabilities, type WebDriver } from "selenium-webdriver";
 import { SCREEN } from "./chromium.ts";
 import type { Display } from "./display.ts";
+import { readScreenClock } from "./screen_clock.ts";
 import { BINARIES, freePort } from "./system.ts";
-import { type Reading, readClock } from "./wall_clock.ts";
-
-/** Runs before what is sent into a page: what the TypeScript runner adds to functions. */
-const PAGE_PRELUDE = "globalThis.__name = (named) => named;";
+import type { Reading } from "./wall_clock.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -24,9 +22,11 @@ const STEP_TIME_MAX_MS = 30_000;
 
 export class DesktopApp {
   readonly #driver: WebDriver;
+  readonly #display: Display;
 
-  private constructor(driver: WebDriver) {
+  private constructor(driver: WebDriver, display: Display) {
     this.#driver = driver;
+    this.#display = display;
   }
 
   static async start(endings: Endings, display: Display, directoryUrl: string): Promise<DesktopApp> {
@@ -64,7 +64,7 @@ export class DesktopApp {
     // Ends the app; a broadcast that still runs ends with it.
     endings.atEnd(async () => await driver.quit());
     await driver.manage().setTimeouts({ script: 10 * 60_000 });
-    return new DesktopApp(driver);
+    return new DesktopApp(driver, display);
   }
 
   /** Goes live, with the screen that the app is on unless told otherwise; gives the link. */
@@ -125,15 +125,22 @@ export class DesktopApp {
     await this.#waitFor('live-player[data-state="playing"]');
   }
 
-  /** Reads the clock out of what the app's player shows. */
+  /** Reads the clock from the screen, where the app's player shows it. The app is alone there, without a window manager. */
   async clock(durationMs: number): Promise<Reading> {
-    const script = `${PAGE_PRELUDE}
-      const done = arguments[arguments.length - 1];
-      (${readClock.toString()})(arguments[0]).then(done, (error) => done({ failure: String(error) }));`;
-    const options = { durationMs, screenWidth: SCREEN.width };
-    const reading = await this.#driver.executeAsyncScript<Reading & { failure?: string }>(script, options);
-    if (reading.failure) throw new Error(reading.failure);
-    return reading;
+    const picture = await this.#script<{ x: number; y: number; width: number; height: number; videoWidth: number }>(`
+      const video = document.querySelector("live-player").video;
+      const { x, y, width, height } = video.getBoundingClientRect();
+      return { x, y, width, height, videoWidth: video.videoWidth };`);
+    // The picture lies in the middle of its element, as large as it fits.
+    const scale = Math.min(picture.width / SCREEN.width, picture.height / SCREEN.height);
+    const x = picture.x + (picture.width - SCREEN.width * scale) / 2;
+    const y = picture.y + (picture.height - SCREEN.height * scale) / 2;
+    const reading = await readScreenClock(this.#display, { x, y, scale }, durationMs);
+    return {
+      ...reading,
+      width: picture.videoWidth,
+      height: Math.round((picture.videoWidth * SCREEN.height) / SCREEN.width),
+    };
   }
 
   /** Clicks from within the page: it may lie behind another window. */
