@@ -15,7 +15,10 @@ const ARRIVALS_MIN = 3;
 export class Arrivals {
   #kept: { at: number; offset: number }[] = [];
 
-  constructor(private readonly windowS = WINDOW_S) {}
+  constructor(
+    private readonly windowS = WINDOW_S,
+    private readonly jitterMaxS = JITTER_S_MAX,
+  ) {}
 
   /** A chunk that is to be shown at `mediaTime` came at `now`, both in seconds. */
   add(now: number, mediaTime: number): void {
@@ -29,7 +32,14 @@ export class Arrivals {
     const floor = sorted[Math.floor(LATE_SHARE * sorted.length)];
     const best = sorted.at(-1);
     if (floor === undefined || best === undefined) return null;
-    return now + Math.max(floor, best - JITTER_S_MAX);
+    return now + Math.max(floor, best - this.jitterMaxS);
+  }
+
+  /** The media time up to which half of what comes is there, whatever comes late now and then; null when unknown. */
+  middleAt(now: number): number | null {
+    const sorted = this.#sorted(now);
+    const middle = sorted[Math.floor(sorted.length / 2)];
+    return middle === undefined ? null : now + middle;
   }
 
   reset(): void {

@@ -253,6 +253,10 @@ describe("sound that is played beside the picture", () => {
     expect(behind(() => 0.2)).toBeLessThan(0.23);
   });
 
+  it("does not hold it back for what comes late now and then", () => {
+    expect(behind((t) => (t % 1 < 0.3 ? 0.5 : 0.01))).toBeLessThan(0.09);
+  });
+
   it("lets it go on soon after it has caught up, and after it was muted", () => {
     expect(behind((t) => (t < 10 ? 0.4 : 0.01))).toBeLessThan(0.09);
     expect(behind((t) => (t < 10 ? 0.4 : Number.NaN))).toBeLessThan(0.09);

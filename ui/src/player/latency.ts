@@ -168,7 +168,8 @@ export class LatencyControl {
       const ready = arrivals.readyAt(now);
       if (ready !== null) least = Math.min(least ?? Number.POSITIVE_INFINITY, ready - position);
     }
-    const allowed = this.#allowed.readyAt(now);
+    // The picture waits for a way of the sound that is longer than its own, not for hiccups of the sound.
+    const allowed = this.#allowed.middleAt(now);
     return least === null || allowed === null ? least : Math.min(least, allowed + this.margin(now) - position);
   }
 

@@ -8,7 +8,7 @@ export const BEHIND_S_MAX = 0.08;
 const SLACK_S = 0.02;
 /** What each gap adds to that, the most that they add, and how fast it is given back. */
 const GAP_STEP_S = 0.02;
-const GAPS_S_MAX = 0.2;
+const GAPS_S_MAX = 0.1;
 const GAPS_FORGOTTEN_PER_S = 0.001;
 
 /** Sound is made faster or slower by no more than a sixth of a semitone. */
@@ -60,9 +60,10 @@ export class LipSync {
     this.#gapsAt = now;
   }
 
-  /** How much further than the sound that is there the picture may be; less than nothing when sound is slow to come out. */
-  allowance(now: number, ahead: number): number {
-    return BEHIND_S_MAX - this.#slack(now) - ahead;
+  /** How much further than the sound that is there the picture may be; less than nothing when sound is slow to come out. What gaps
+   * add to the slack is not the picture's to wait for: it would go back further with each. */
+  allowance(ahead: number): number {
+    return BEHIND_S_MAX - SLACK_S - ahead;
   }
 
   tick(hearing: Hearing): SoundDecision {

@@ -11,6 +11,8 @@ import { TrackFeed } from "../track_feed";
 import { LipSync } from "./lip_sync";
 import { canSpeak, Speaker, type SpeakerEvents } from "./speaker";
 
+/** The most jitter of the sound that is made room for: who hears its picture late is worse off than who misses a word now and then. */
+const JITTER_S_MAX = 0.15;
 /** So many missing samples between two looks are a gap. */
 const GAP_SAMPLES = 240;
 /** Gaps right after a cut, or long after the last packet, say nothing about how late packets are. */
@@ -22,7 +24,7 @@ export class Sound {
   gaps = 0;
   /** How much later than its picture the sound is heard, in seconds; null while there is no telling. */
   behind: number | null = null;
-  readonly #arrivals = new Arrivals(BESIDE_WINDOW_S);
+  readonly #arrivals = new Arrivals(BESIDE_WINDOW_S, JITTER_S_MAX);
   /** There is none before there is sound to play. */
   #speaker: Speaker | null = null;
   #paused = false;
@@ -90,7 +92,7 @@ export class Sound {
   arrived(now: number, time: number): number | null {
     this.#arrivals.add(now, time);
     this.#arrivedAt = now;
-    return this.#speaker?.on ? time + this.#sync.allowance(now, this.#ahead) : null;
+    return this.#speaker?.on ? time + this.#sync.allowance(this.#ahead) : null;
   }
 
   /** The way that chunks take has changed. */
