@@ -73,6 +73,8 @@ fn prepare(app: &App) -> tauri::Result<()> {
     tracing::info!("The directory is {}.", settings.current().directory);
     app.manage(Directory::new(settings.current().directory));
     app.manage(settings);
+    #[cfg(target_os = "linux")]
+    crate::drawing::choose(app)?;
     #[cfg(unix)]
     tauri::async_runtime::spawn(closing::exit_on_signal(app.handle().clone()));
     Ok(())

@@ -5,6 +5,8 @@ mod app;
 mod closing;
 mod commands;
 mod directory;
+#[cfg(target_os = "linux")]
+mod drawing;
 mod error;
 mod ffmpeg;
 mod media;
