@@ -15,10 +15,11 @@ COPY .cargo/ .cargo/
 COPY protocol/ protocol/
 COPY service/ service/
 COPY spawner/ spawner/
+COPY webtransport/ webtransport/
 COPY directory/ directory/
 COPY relay/ relay/
 # The other members of the workspace are not built here and would only bring their system packages.
-RUN sed -i 's/^members = .*/members = ["protocol", "service", "spawner", "directory", "relay"]/; /^default-members/d; /^broadcaster = /d' Cargo.toml
+RUN sed -i 's/^members = .*/members = ["protocol", "service", "spawner", "webtransport", "directory", "relay"]/; /^default-members/d; /^broadcaster = /d' Cargo.toml
 COPY --from=pages /src/ui/dist/ ui/dist/
 RUN cargo build --release -p directory -p relay && mkdir /out && cp target/release/directory target/release/relay /out/
 

@@ -56,6 +56,7 @@ check: ui/dist/index.html $(TOOLS)/nextest ## The quick part: formats, lints, un
 	npm --prefix ui test
 	npm --prefix e2e run check
 	scripts/fuzz 5
+	scripts/check_image
 
 test: check e2e ## Everything: the quick part, then browsers and the desktop app end to end
 
