@@ -4,6 +4,7 @@
 pub mod certificate;
 pub mod entrance;
 pub mod flags;
+mod guest;
 mod line;
 mod publisher;
 mod viewer;

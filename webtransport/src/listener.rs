@@ -118,7 +118,10 @@ impl Arrival {
     /// # Errors
     /// When there is none.
     pub async fn enter(self) -> Result<Request, NoSession> {
-        let entering = IncomingSessionFuture::with_quic_incoming(self.0);
+        // QUIC's own task would enter the caller's span for every packet, though nothing that it logs is shown.
+        let accepted = tracing::dispatcher::with_default(&tracing::Dispatch::none(), || self.0.accept());
+        let connecting = accepted.map_err(|error| NoSession::Failed(error.to_string()))?;
+        let entering = IncomingSessionFuture::with_quic_connecting(connecting);
         match timeout(HANDSHAKE_TIME_MAX, entering).await {
             Ok(Ok(request)) => Ok(Request(request)),
             Ok(Err(error)) => Err(NoSession::Failed(error.to_string())),

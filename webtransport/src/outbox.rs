@@ -170,10 +170,20 @@ impl Outbox {
     /// When the session is over.
     pub async fn flush(&mut self) -> Result<(), SessionLost> {
         let had_room = self.has_room();
-        poll_fn(|cx| self.poll_flush(cx, had_room)).await
+        poll_fn(|cx| self.poll_write(cx, had_room)).await
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>, had_room: bool) -> Poll<Result<(), SessionLost>> {
+    /// Writes what waits, as far as it is of use and is taken at once. Ready when all is written, and when there is room where there was none;
+    /// else the task of `cx` is woken when more is taken.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SessionLost>> {
+        let had_room = self.has_room();
+        self.poll_write(cx, had_room)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, had_room: bool) -> Poll<Result<(), SessionLost>> {
         let now = Instant::now();
         let sent_before = self.sent.len();
         for lane in self.lanes.values_mut() {
