@@ -13,6 +13,7 @@ import { pageToPagePart, pageToPageSoundPart, screenToPagePart } from "./glass_t
 import { lateJoinPart } from "./late_join.ts";
 import { lossyPart } from "./lossy.ts";
 import { describeBuild, describeMachine } from "./machine.ts";
+import { moqPart } from "./moq.ts";
 import type { Part } from "./part.ts";
 import { merge, readResults, without, writeResults } from "./results.ts";
 import { Stage, sleep } from "./stage.ts";
@@ -49,6 +50,7 @@ const PARTS: Part[] = [
   capacityPart,
   streamsPart,
   webTransportPart,
+  moqPart,
   lossyPart,
   driftPart,
 ];
@@ -102,7 +104,8 @@ function parseArguments(args: string[]): Arguments {
     console.error(`no such part: ${unknown.join(", ")}; there are ${PARTS.map(({ name }) => name).join(", ")}`);
     process.exit(2);
   }
-  return { quick, table, folder, parts: PARTS.filter(({ name }) => names.length === 0 || names.includes(name)) };
+  const isAsked = (part: Part) => (names.length === 0 ? !part.byNameAlone : names.includes(part.name));
+  return { quick, table, folder, parts: PARTS.filter(isAsked) };
 }
 
 async function measure(part: Part, stage: Stage): Promise<void> {

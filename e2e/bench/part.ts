@@ -8,5 +8,7 @@ export interface Part {
   title: string;
   /** How its figures come about, for people: a paragraph. */
   about?: string;
+  /** Left out unless it is asked for by its name. */
+  byNameAlone?: boolean;
   measure: (stage: Stage) => Promise<void>;
 }

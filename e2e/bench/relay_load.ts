@@ -5,12 +5,12 @@ import { run } from "./stage.ts";
 
 /** Servers that are measured have one core of their own, as far as the machine has two; the load has the other. */
 export const SERVER_CORE = "1";
-const LOAD_CORE = "0";
+export const LOAD_CORE = "0";
 /** All that a machine of two has: for servers that have a share of both. */
 export const BOTH_CORES = "0,1";
 
 /** What a run may take beyond its measured time: thousands of viewers join one after the other. */
-const OVERHEAD_MS = 120_000;
+export const OVERHEAD_MS = 120_000;
 
 export interface Summary {
   p50: number;
@@ -83,7 +83,7 @@ export async function pin(pid: number): Promise<void> {
 export const isWhole = (report: Report) =>
   report.chunks_delivered === report.chunks_due && report.missing + report.disorder + report.skips === 0;
 
-export const p99 = (report: Report) => report.latency_ms?.p99 ?? Number.POSITIVE_INFINITY;
+export const p99 = (report: Pick<Report, "latency_ms">) => report.latency_ms?.p99 ?? Number.POSITIVE_INFINITY;
 
 /** What the server and the load used, in percent of a core. */
 export const serverPercent = (report: Report) => (report.relay_cpu_seconds / report.seconds) * 100;
