@@ -105,7 +105,7 @@ describe("sound that comes late", () => {
     sync.gap(0);
     expect(before - begins(0)).toBeCloseTo(0.02);
     for (let n = 0; n < 50; n++) sync.gap(1);
-    expect(before - begins(1)).toBeCloseTo(0.1);
+    expect(before - begins(1)).toBeCloseTo(0.2);
     expect(begins(400)).toBeCloseTo(before);
     sync.gap(400);
     expect(sync.allowance(AHEAD_S)).toBe(allowance);

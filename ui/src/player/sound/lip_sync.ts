@@ -8,7 +8,7 @@ export const BEHIND_S_MAX = 0.08;
 const SLACK_S = 0.02;
 /** What each gap adds to that, the most that they add, and how fast it is given back. */
 const GAP_STEP_S = 0.02;
-const GAPS_S_MAX = 0.1;
+const GAPS_S_MAX = 0.2;
 const GAPS_FORGOTTEN_PER_S = 0.001;
 
 /** Sound is made faster or slower by no more than a sixth of a semitone. */

@@ -12,7 +12,7 @@ import { LipSync } from "./lip_sync";
 import { canSpeak, Speaker, type SpeakerEvents } from "./speaker";
 
 /** The most jitter of the sound that is made room for: who hears its picture late is worse off than who misses a word now and then. */
-const JITTER_S_MAX = 0.15;
+const JITTER_S_MAX = 0.3;
 /** So many missing samples between two looks are a gap. */
 const GAP_SAMPLES = 240;
 /** Gaps right after a cut, or long after the last packet, say nothing about how late packets are. */
