@@ -58,10 +58,19 @@ pub struct Watching {
     pub clock: MediaClock,
     /// What carries chunks to viewers.
     pub transport: Transport,
+    /// Whether viewers' threads never sleep: a server on the same machine need not wake them then.
+    pub awake: bool,
     /// The network namespace where viewers are, unless they are where this process is.
     pub namespace: Option<PathBuf>,
     /// Set once all viewers have joined.
     pub window: Arc<OnceLock<Window>>,
+}
+
+impl Watching {
+    /// How long a thread waits while nothing comes.
+    const fn idle(&self) -> Duration {
+        if self.awake { Duration::ZERO } else { IDLE }
+    }
 }
 
 /// Viewers that have joined, on threads of their own.
@@ -151,7 +160,7 @@ impl Row {
         let begun = Instant::now();
         while row.places.iter().any(|(_, viewer)| !viewer.has_begun()) {
             ensure!(begun.elapsed() < JOIN_TIME_MAX, "no chunk reaches a viewer");
-            row.take(&mut events, IDLE)?;
+            row.take(&mut events, watching.idle())?;
         }
         Ok(row)
     }
@@ -160,7 +169,7 @@ impl Row {
     fn watch(&mut self) -> Result<()> {
         let mut events = Events::with_capacity(1024);
         loop {
-            self.take(&mut events, IDLE)?;
+            self.take(&mut events, self.watching.idle())?;
             let Some(window) = self.watching.window.get() else { continue };
             let now_us = self.watching.clock.now_us();
             if now_us < window.end_us || self.places.iter().any(|(_, viewer)| !viewer.is_past(window.end_us)) {

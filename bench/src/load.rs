@@ -64,6 +64,8 @@ pub struct Load {
     pub seconds: u32,
     /// Threads that read for the viewers.
     pub threads: usize,
+    /// Whether viewers' threads never sleep, over WebSocket.
+    pub awake: bool,
     /// Viewers beside the others that read nothing.
     pub stalled: u32,
     /// Viewers beside the others that come at once.
@@ -175,6 +177,7 @@ impl Load {
             interval_us: interval_us(self.rate),
             clock,
             transport: self.transport,
+            awake: self.awake,
             namespace: self.elsewhere.as_ref().map(|elsewhere| elsewhere.namespace.clone()),
             window: Arc::new(OnceLock::new()),
         };
@@ -346,6 +349,7 @@ mod tests {
             warm_up_seconds: 3,
             seconds: 20,
             threads: 1,
+            awake: false,
             stalled: 0,
             storm: 0,
             relay_pid: None,

@@ -171,6 +171,7 @@ mod tests {
             interval_us: INTERVAL_US,
             clock,
             transport: Transport::WebSocket,
+            awake: false,
             namespace: None,
             window: Arc::new(OnceLock::from(window)),
         };

@@ -63,6 +63,8 @@ export interface Load {
   "chunk-bytes"?: number;
   "key-interval"?: number;
   threads?: number;
+  /** Whether viewers' threads never sleep. */
+  awake?: boolean;
 }
 
 /** Puts load on a server. */

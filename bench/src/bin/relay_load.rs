@@ -83,6 +83,10 @@ struct Flags {
     #[arg(long, default_value_t = 20, value_name = "SECONDS")]
     seconds: u32,
 
+    /// Viewers' threads never sleep. On one machine whoever sends to a thread that sleeps pays for waking it, which nobody does over a network
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOLEAN")]
+    awake: bool,
+
     /// Threads that read for the viewers; the publisher has one of its own
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=16))]
     threads: u8,
@@ -105,6 +109,7 @@ fn main() -> Result<()> {
         warm_up_seconds: flags.warm_up,
         seconds: flags.seconds,
         threads: flags.threads.into(),
+        awake: flags.awake,
         stalled: flags.stalled,
         storm: flags.storm,
         relay_pid: flags.relay_pid,
