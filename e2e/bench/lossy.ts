@@ -20,7 +20,7 @@ type Link = (typeof LINKS)[number];
 const DRAWN: Link = LINKS[0];
 /** What the target is for. */
 const LOSS_PERCENT = 2;
-const LOSSES = [0, 1, 2, 3, 5];
+const LOSSES = [0, 1, 2, 5];
 const VIEWERS = 10;
 const CHUNKS_PER_SECOND = 30;
 const SEGMENT_SECONDS = 2;
@@ -62,7 +62,7 @@ async function over(url: string, pid: number, weather: Weather, seconds: number)
           seconds,
           rate: CHUNKS_PER_SECOND,
           "key-interval": SEGMENT_SECONDS * CHUNKS_PER_SECOND,
-          "warm-up": 5,
+          "warm-up": 4,
         },
       );
     const settled = await Promise.allSettled(TRANSPORTS.map(one));
