@@ -18,6 +18,7 @@ fn load() -> Load {
         warm_up_seconds: 0,
         seconds: 1,
         threads: 2,
+        awake: false,
         stalled: 0,
         storm: 0,
         relay_pid: Some(std::process::id()),
