@@ -173,6 +173,9 @@ async fn screen_larger_than_the_picture_is_shown_smaller_in_the_same_colours() {
     }
 }
 
+/// A machine that compiles something beside the test may take as long as this until it has a second to itself.
+const SIXTY_FRAMES_PATIENCE: Duration = Duration::from_mins(3);
+
 #[tokio::test]
 async fn screen_that_changes_sixty_times_a_second_is_sent_that_often() {
     let display = Display::start();
@@ -189,7 +192,9 @@ async fn screen_that_changes_sixty_times_a_second_is_sent_that_often() {
         }
     });
     // A machine that is too busy for sixty frames in one second manages them in another.
+    let begun = std::time::Instant::now();
     let gaps_us = loop {
+        assert!(begun.elapsed() < SIXTY_FRAMES_PATIENCE, "no second had sixty frames");
         let media = publisher.take(1, 61).await;
         let times: Vec<u64> = chunks(&media, 1).iter().map(|media| media.header.captured_at_us).collect();
         let gaps_us: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
