@@ -22,9 +22,9 @@ pub struct Seen {
     pub bytes: u64,
     /// From their planned time of sending until their last byte was read.
     pub latencies: Latencies,
-    /// Chunks that were left out or out of order while the viewer watched.
+    /// Chunks that were left out or out of order since the last one before the window.
     pub order: Order,
-    /// Times the relay said that the viewer had fallen behind.
+    /// Times the relay said since then that the viewer had fallen behind.
     pub skips: u64,
     /// The longest time between two chunks within the window.
     pub gap_us_max: u64,
@@ -132,9 +132,15 @@ impl Counter {
         if payload != self.watching.chunk_bytes as u64 {
             bail!("a chunk of {} bytes arrived as {payload}", self.watching.chunk_bytes);
         }
-        self.seen.order.take(header.segment, header.chunk);
         let planned_us = header.captured_at_us;
         self.newest_us = Some(planned_us);
+        let is_early = self.watching.window.get().is_none_or(|window| planned_us < window.begin_us);
+        if is_early && self.seen.chunks == 0 {
+            // Whoever joins begins in the past, and may be skipped forward from there: no loss of the measured time.
+            self.seen.order = Order::new(self.watching.key_interval);
+            self.seen.skips = 0;
+        }
+        self.seen.order.take(header.segment, header.chunk);
         if let Some(window) = self.watching.window.get()
             && (window.begin_us..window.end_us).contains(&planned_us)
         {
@@ -194,6 +200,22 @@ mod tests {
         let seen = viewer.seen();
         assert_eq!((seen.chunks, seen.bytes, seen.latencies.len()), (3, 3 * 120, 3));
         assert_eq!((seen.order.missing, seen.order.disorder), (0, 0));
+    }
+
+    #[test]
+    fn what_is_left_out_counts_from_the_last_chunk_before_the_window_on() {
+        let skipped = br#"{"type":"skipped","track":1,"chunks":4}"#;
+        let (mut viewer, begin_us) = viewer();
+        chunk(&mut viewer, 0, begin_us - 9 * INTERVAL_US, 100).unwrap();
+        viewer.text(skipped).unwrap();
+        chunk(&mut viewer, 5, begin_us - INTERVAL_US, 100).unwrap();
+        viewer.text(skipped).unwrap();
+        chunk(&mut viewer, 10, begin_us, 100).unwrap();
+        chunk(&mut viewer, 12, begin_us + INTERVAL_US, 100).unwrap();
+        // One that came late hides nothing.
+        chunk(&mut viewer, 4, begin_us - 2 * INTERVAL_US, 100).unwrap();
+        let seen = viewer.seen();
+        assert_eq!((seen.skips, seen.order.missing, seen.order.disorder), (1, 5, 1));
     }
 
     #[test]
