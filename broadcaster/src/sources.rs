@@ -1,5 +1,6 @@
 //! Where pictures come from, and what this machine offers of it.
 
+mod capture;
 pub(crate) mod colours;
 pub(crate) mod file;
 mod portal;
@@ -191,10 +192,10 @@ pub(crate) trait Source: std::fmt::Debug + Send + Sync {
 pub(crate) async fn open(choice: &SourceChoice, quality: Quality) -> Result<Arc<dyn Source>, SourceError> {
     Ok(match choice {
         SourceChoice::Screen => match screen_means().await? {
-            ScreenMeans::Portal => Arc::new(portal::PortalScreen::open(quality).await?),
+            ScreenMeans::Portal => Arc::new(portal::open(quality).await?),
             ScreenMeans::X11 => open_x11(quality).await?,
         },
-        SourceChoice::Portal => Arc::new(portal::PortalScreen::open(quality).await?),
+        SourceChoice::Portal => Arc::new(portal::open(quality).await?),
         SourceChoice::Test => Arc::new(test_picture::TestPicture::new(quality)),
         SourceChoice::File { path, .. } => Arc::new(file::MediaFile::open(path, quality)?),
     })
@@ -203,7 +204,7 @@ pub(crate) async fn open(choice: &SourceChoice, quality: Quality) -> Result<Arc<
 /// The screen of an X11 session: watched where that is possible, else grabbed again and again.
 async fn open_x11(quality: Quality) -> Result<Arc<dyn Source>, SourceError> {
     #[cfg(target_os = "linux")]
-    if let Some(screen) = watched_screen::WatchedScreen::open(quality).await {
+    if let Some(screen) = watched_screen::open(quality).await {
         return Ok(Arc::new(screen));
     }
     Ok(Arc::new(screen::X11Screen::open(quality).await?))

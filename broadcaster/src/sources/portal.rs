@@ -1,20 +1,17 @@
 //! The screen or window that the system's own dialog lets a person choose, captured by `scap` in a helper process: through the
 //! desktop portal on Wayland, and on macOS and Windows.
 
-use std::{ffi::OsString, process::Stdio, sync::Arc, time::Duration};
+use std::{process::Stdio, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
-    process::{Child, ChildStdout, Command},
+    process::{ChildStdout, Command},
     sync::watch,
     time::timeout,
 };
 
-use super::{
-    Source, SourceError, Stamps, Take,
-    raw_frames::{self, RawFrame, RawFrames},
-};
+use super::{SourceError, capture::Capture, raw_frames::RawFrame};
 use crate::{
     capture_helper::{ARGUMENT, FrameHeader},
     options::Quality,
@@ -27,84 +24,41 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a person may take to choose. `scap` itself gives up after 10 s.
 const CHOICE_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// A capture that runs.
-#[derive(Debug)]
-pub(crate) struct PortalScreen {
-    frames: RawFrames,
-    quality: Quality,
-    /// Held for its standard input, whose end ends it, and for its death with this.
-    _helper: Child,
-}
-
-impl PortalScreen {
-    /// Asks the person, and waits for the first frame.
-    pub(crate) async fn open(quality: Quality) -> Result<Self, SourceError> {
-        if !is_there().await {
-            return Err(SourceError::PortalMissing);
-        }
-        let failed = |reason: String| SourceError::CaptureFailed { reason };
-        let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
-        let mut helper = Command::new(program)
-            .args([ARGUMENT, &quality.frame_rate().to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let Some(mut stdout) = helper.stdout.take() else { return Err(failed("its output can't be read".to_owned())) };
-        match timeout(CHOICE_TIME_MAX, read_frame(&mut stdout)).await {
-            Ok(Some(first)) => {
-                let (newest, frames) = watch::channel(Arc::new(first));
-                drop(tokio::spawn(read_frames(stdout, newest)));
-                if let Some(stderr) = helper.stderr.take() {
-                    drop(tokio::spawn(discard(stderr)));
-                }
-                Ok(Self { frames, quality, _helper: helper })
+/// Asks the person, and waits for the first frame.
+pub(crate) async fn open(quality: Quality) -> Result<Capture, SourceError> {
+    if !is_there().await {
+        return Err(SourceError::PortalMissing);
+    }
+    let failed = |reason: String| SourceError::CaptureFailed { reason };
+    let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+    let mut helper = Command::new(program)
+        .args([ARGUMENT, &quality.frame_rate().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
+    let Some(mut stdout) = helper.stdout.take() else { return Err(failed("its output can't be read".to_owned())) };
+    match timeout(CHOICE_TIME_MAX, read_frame(&mut stdout)).await {
+        Ok(Some(first)) => {
+            let (newest, frames) = watch::channel(Arc::new(first));
+            drop(tokio::spawn(read_frames(stdout, newest)));
+            if let Some(stderr) = helper.stderr.take() {
+                drop(tokio::spawn(discard(stderr)));
             }
-            Ok(None) => {
-                let mut said = String::new();
-                if let Some(stderr) = &mut helper.stderr {
-                    let _ = timeout(Duration::from_secs(1), stderr.read_to_string(&mut said)).await;
-                }
-                tracing::info!(said, "the capture helper has ended before its first frame");
-                Err(SourceError::PermissionRefused)
+            let end = failed("the system ended the capture".to_owned());
+            Ok(Capture { frames, quality, end, _helper: Some(helper) })
+        }
+        Ok(None) => {
+            let mut said = String::new();
+            if let Some(stderr) = &mut helper.stderr {
+                let _ = timeout(Duration::from_secs(1), stderr.read_to_string(&mut said)).await;
             }
-            Err(_) => Err(SourceError::PermissionRefused),
+            tracing::info!(said, "the capture helper has ended before its first frame");
+            Err(SourceError::PermissionRefused)
         }
-    }
-}
-
-impl Source for PortalScreen {
-    fn input(&self, take: Take) -> Vec<OsString> {
-        raw_frames::input(&self.frames, take.frame_rate(self.quality.frame_rate()))
-    }
-
-    fn filters(&self, _take: Take) -> String {
-        raw_frames::filters(&self.frames, self.quality.size_max())
-    }
-
-    fn stamps(&self) -> Stamps {
-        Stamps::WallClock
-    }
-
-    fn is_live(&self) -> bool {
-        true
-    }
-
-    fn is_gone(&self) -> bool {
-        self.frames.has_changed().is_err()
-    }
-
-    fn frames(&self) -> Option<RawFrames> {
-        Some(self.frames.clone())
-    }
-
-    fn failure(&self, complaint: String) -> SourceError {
-        if self.is_gone() {
-            return SourceError::CaptureFailed { reason: "the system ended the capture".to_owned() };
-        }
-        SourceError::EncoderFailed { reason: complaint }
+        Err(_) => Err(SourceError::PermissionRefused),
     }
 }
 

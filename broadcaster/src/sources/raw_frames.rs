@@ -1,6 +1,6 @@
 //! Frames that pass through this process on their way to an encoder: the newest is kept, nothing queues.
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt as _},
@@ -8,10 +8,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{
-    capture_helper::{FrameHeader, PixelFormat},
-    ffmpeg::encoder::{scale, scale_converted},
-};
+use crate::capture_helper::FrameHeader;
 
 /// A still screen is encoded this often: players take longer gaps for a stall.
 const STILL_INTERVAL: Duration = Duration::from_millis(333);
@@ -25,33 +22,6 @@ pub(crate) struct RawFrame {
 
 /// The newest frame of a capture that runs.
 pub(crate) type RawFrames = watch::Receiver<Arc<RawFrame>>;
-
-/// ffmpeg's arguments for frames on its standard input.
-pub(crate) fn input(frames: &RawFrames, frame_rate: u32) -> Vec<OsString> {
-    let header = frames.borrow().header;
-    let size = format!("{}x{}", header.width, header.height);
-    let raw = ["-f", "rawvideo", "-pixel_format", header.format.name(), "-video_size", &size];
-    let mut arguments: Vec<OsString> =
-        ["-fflags", "nobuffer", "-probesize", "32", "-analyzeduration", "0"].map(Into::into).to_vec();
-    arguments.extend(raw.map(Into::into));
-    if header.format == PixelFormat::Yuv420p {
-        arguments.extend(["-color_range", "tv", "-colorspace", "bt709"].map(Into::into));
-    }
-    arguments.extend(["-framerate", &frame_rate.to_string(), "-i", "pipe:0"].map(Into::into));
-    arguments
-}
-
-/// ffmpeg's filters for frames on its standard input: stamped when they arrive, and no larger than `size_max`.
-pub(crate) fn filters(frames: &RawFrames, size_max: Option<(u32, u32)>) -> String {
-    let FrameHeader { format, width, height } = frames.borrow().header;
-    let is_small = size_max.is_none_or(|(width_max, height_max)| width <= width_max && height <= height_max);
-    let scale = match format {
-        PixelFormat::Yuv420p if is_small => "null".to_owned(),
-        PixelFormat::Yuv420p => scale_converted(size_max),
-        _ => scale(size_max),
-    };
-    format!("settb=1/1000,setpts=RTCTIME/1000,{scale}")
-}
 
 /// Writes the newest frame to an encoder that expects `header`'s form: at once when there is a new one, at most `frame_rate`
 /// times a second, and now and then again on a still screen. Ends with the capture, with the encoder, or when the form changes.
